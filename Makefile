@@ -13,7 +13,7 @@ help:
 	@echo "make bench   measure, compare, write build/bench.json; ONLY=name,... for a part"
 	@echo "make check   ruff, mypy for three systems, import-linter"
 
-setup: .venv/ready protocol/generated/__init__.py
+setup: .venv/ready .venv/generated
 
 .venv/ready: requirements.lock pyproject.toml
 	@installers/linux/prerequisites.sh python
@@ -22,7 +22,7 @@ setup: .venv/ready protocol/generated/__init__.py
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
 	@touch $@
 
-protocol/generated/__init__.py: .venv/ready protocol/management.proto protocol/signalexchange.proto
+.venv/generated: .venv/ready protocol/management.proto protocol/signalexchange.proto
 	$(BIN)/python -m protocol.generate
 	@touch $@
 
