@@ -1,0 +1,359 @@
+"""The ICE agent of one peer: checks every candidate pair, and says which one to use. Pure.
+
+    new --remote credentials--> checking --pair valid--> nominating --answered--> selected
+                                   ^                                                 |
+                                   +------------- selected pair died ----------------+
+
+Other than RFC 8445's agent it never ends: a better pair that turns up later is nominated (the controlled side follows the
+last USE-CANDIDATE), pairs that work are kept warm as standby, and pairs that do not are tried on. Roles are fixed by the
+order of the two public keys, so there is no role conflict to resolve.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aioice import stun
+
+from helper.ice import binding
+from helper.ice.candidates import Base, Candidate, is_routed, make_candidate
+from helper.ice.pair import DEAD_MISSES, FIRST_TRIES, PENDING_LIFETIME, Pair
+from protocol.addresses import Address, IPAddress
+
+MAX_REMOTE_CANDIDATES = 32
+MAX_PAIRS = 96
+DIRECT_GRACE = 0.1  # seconds that the first valid direct pair waits for a better one
+RELAY_GRACE = 0.05  # and the first relayed one
+CHECK_SELECTED = 1.0  # seconds between checks of the selected pair while data flows or the selection is young
+CHECK_IDLE = 4.0  # and when it is idle
+BUSY_FOR = 30.0
+CHECK_STANDBY = 5.0
+SETTLED_AFTER = 10.0  # seconds after a selection, pairs that could not replace it are left alone
+STANDBYS = 2
+SHAKY_AFTER = 1.0  # seconds without an answer to several checks: another pair may take over before this one is declared dead
+BETTER_BY = 0.010  # seconds of round trip, and a fifth: what makes a change between equals worth it
+NEVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    ufrag: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.ufrag!r}, ...)"
+
+
+@dataclass(frozen=True, slots=True)
+class SendStun:
+    """Send a datagram from a base; `transaction` is set for requests, whose answer comes back to this agent."""
+
+    data: bytes
+    base: Base
+    destination: Address
+    transaction: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PermitPeer:
+    """The relay shall let this address send to us."""
+
+    ip: IPAddress
+
+
+@dataclass(frozen=True, slots=True)
+class PairSelected:
+    """Traffic goes over this pair from now on."""
+
+    pair: Pair
+
+
+@dataclass(frozen=True, slots=True)
+class PathLost:
+    """The selected pair died and nothing replaces it yet."""
+
+
+Action = SendStun | PermitPeer | PairSelected | PathLost
+
+
+@dataclass(slots=True)
+class _Pending:
+    pair: Pair
+    sent: float
+    use_candidate: bool
+
+
+class Agent:
+    """One ICE session with one peer.
+
+    Args:
+        source_for: which of our addresses routing chooses towards an address; None where there is no route. Only pairs whose
+            base that is are formed, because WireGuard will send from there.
+    """
+
+    def __init__(
+        self, local: Credentials, *, controlling: bool, tie_breaker: int, source_for: Callable[[IPAddress], IPAddress | None]
+    ) -> None:
+        self.local, self.controlling = local, controlling
+        self.remote: Credentials | None = None
+        self.pairs: dict[tuple[Base, Address], Pair] = {}
+        self.selected: Pair | None = None
+        self.selected_at = float("-inf")
+        self._tie_breaker, self._source_for = tie_breaker, source_for
+        self._bases: set[Base] = set()
+        self._remotes: dict[Address, Candidate] = {}
+        self._pending: dict[bytes, _Pending] = {}
+        self._nominee: Pair | None = None
+        self._nominate_at = NEVER
+        self._heard = float("-inf")
+
+    # ---- what the shell tells us
+
+    def set_bases(self, bases: set[Base], now: float) -> list[Action]:
+        """Say where our checks can leave from; pairs of bases that went are forgotten."""
+        gone, self._bases = self._bases - bases, bases
+        for pair in [pair for pair in self.pairs.values() if pair.base in gone]:
+            del self.pairs[pair.key]
+            if pair is self._nominee:
+                self._nominee = None
+        actions = self._form_pairs(now)
+        if self.selected is not None and self.selected.base in gone:
+            actions += self._selected_died(now)
+        return actions + self.advance(now)
+
+    def set_remote(self, credentials: Credentials, now: float) -> list[Action]:
+        """Take the other side's credentials; other ones than before make all that was learnt about it void."""
+        if self.remote == credentials:
+            return []
+        if self.remote is not None:
+            self.pairs.clear()
+            self._remotes.clear()
+            self._pending.clear()
+            self._nominee = self.selected = None
+        self.remote = credentials
+        return self._form_pairs(now) + self.advance(now)
+
+    def add_remote(self, candidate: Candidate, now: float) -> list[Action]:
+        """Take a remote candidate; those past the bound are ignored."""
+        known = self._remotes.get(candidate.address)
+        if known is None and len(self._remotes) >= MAX_REMOTE_CANDIDATES:
+            return []
+        if known is not None and known.kind != "prflx":
+            return []
+        self._remotes[candidate.address] = candidate
+        for pair in self.pairs.values():
+            if pair.remote.address == candidate.address:
+                pair.remote = candidate  # a check was faster than the signalling
+        return self._form_pairs(now) + self.advance(now)
+
+    def heard(self, now: float) -> None:
+        """The selected pair carried data to us."""
+        self._heard = now
+
+    def hurry(self, now: float) -> list[Action]:
+        """Something may have changed for the better: try every pair that does not answer at once."""
+        for pair in self.pairs.values():
+            if not pair.is_valid:
+                pair.tries, pair.created, pair.next_check = 0, now, now
+        return self.advance(now)
+
+    def receive(self, message: stun.Message, source: Address, base: Base, now: float) -> list[Action]:
+        """Take in a parsed STUN message that came from `source` to `base`."""
+        if message.message_method != stun.Method.BINDING:
+            return []
+        if message.message_class == stun.Class.REQUEST:
+            return self._request(message, source, base, now)
+        if message.message_class in (stun.Class.RESPONSE, stun.Class.ERROR):
+            return self._response(message, source, base, now)
+        return []
+
+    @property
+    def deadline(self) -> float:
+        """When `advance` wants to be called next, on the event loop's clock."""
+        due = [self._nominate_at]
+        for pair in self.pairs.values():
+            due.append(pair.next_check)
+            if pair.awaited_until is not None:
+                due.append(pair.awaited_until)
+        return min(due)
+
+    def advance(self, now: float) -> list[Action]:
+        """Send what is due, notice what did not answer, choose."""
+        if self.remote is None:
+            return []
+        actions: list[Action] = []
+        for pair in list(self.pairs.values()):
+            if pair.awaited_until is not None and now >= pair.awaited_until:
+                pair.missed_one()
+                if pair.is_valid:
+                    pair.next_check = now
+            if pair.is_dead(now, self._heard if pair is self.selected else float("-inf")):
+                pair.died(now)
+                if pair is self._nominee:
+                    self._nominee = None
+                if pair is self.selected:
+                    actions += self._selected_died(now)
+            if now >= pair.next_check:
+                actions.append(self._check(pair, now))
+        self._pending = {key: value for key, value in self._pending.items() if now - value.sent < PENDING_LIFETIME}
+        return actions + self._nominate(now)
+
+    # ---- pairs
+
+    def _form_pairs(self, now: float) -> list[Action]:
+        actions: list[Action] = []
+        if self.remote is None:
+            return actions
+        for candidate in self._remotes.values():
+            source = self._source_for(candidate.address.ip)
+            for base in self._bases:
+                fits = is_routed(candidate.address.ip) if base.is_relay else base.ip == source
+                if fits and base.ip.version == candidate.address.ip.version:
+                    actions += self._pair(base, candidate, now)[1]
+        return actions
+
+    def _pair(self, base: Base, candidate: Candidate, now: float) -> tuple[Pair | None, list[Action]]:
+        known = self.pairs.get((base, candidate.address))
+        if known is not None or len(self.pairs) >= MAX_PAIRS or candidate.address == base.relayed:
+            return known, []
+        pair = Pair(base, candidate, next_check=now, created=now)
+        self.pairs[pair.key] = pair
+        return pair, [PermitPeer(candidate.address.ip)] if base.is_relay else []
+
+    def _check(self, pair: Pair, now: float) -> SendStun:
+        assert self.remote is not None
+        use_candidate = self.controlling and pair is self._nominee
+        transaction, data = binding.check(
+            f"{self.remote.ufrag}:{self.local.ufrag}",
+            self.remote.password,
+            controlling=self.controlling,
+            tie_breaker=self._tie_breaker,
+            priority=make_candidate("prflx", Address(pair.base.ip, 0)).priority,
+            use_candidate=use_candidate,
+        )
+        self._pending[transaction] = _Pending(pair, now, use_candidate)
+        pair.tries += 1
+        pair.awaited_until = now + pair.answer_timeout
+        pair.next_check = now + self._interval(pair, now)
+        return SendStun(data, pair.base, pair.remote.address, transaction)
+
+    def _interval(self, pair: Pair, now: float) -> float:
+        if pair is self._nominee and pair is not self.selected:
+            return FIRST_TRIES[min(max(pair.tries, 1), len(FIRST_TRIES)) - 1]
+        if pair is self.selected:
+            busy = now - max(self.selected_at, self._heard) < BUSY_FOR
+            return CHECK_SELECTED if busy or pair.missed else CHECK_IDLE
+        if not pair.is_valid:
+            return NEVER if self._is_idle_bystander(pair, now) else pair.retry_delay(now)
+        return NEVER if self._is_settled(now) and pair not in self._standbys() else CHECK_STANDBY
+
+    def _is_settled(self, now: float) -> bool:
+        return self.selected is not None and now - self.selected_at > SETTLED_AFTER
+
+    def _is_idle_bystander(self, pair: Pair, now: float) -> bool:
+        """Say whether a pair that does not answer could not do better than the settled selection anyway."""
+        return self._is_settled(now) and self.selected is not None and pair.relays >= self.selected.relays
+
+    def _standbys(self) -> list[Pair]:
+        others = sorted((p for p in self.pairs.values() if p.is_valid and p is not self.selected), key=self._rank)
+        return others[:STANDBYS]
+
+    # ---- messages
+
+    def _request(self, message: stun.Message, source: Address, base: Base, now: float) -> list[Action]:
+        ours, _, theirs = str(message.attributes.get("USERNAME", "")).partition(":")
+        if ours != self.local.ufrag or not binding.is_authentic(message, self.local.password):
+            return []
+        actions: list[Action] = [SendStun(binding.success(message, source, self.local.password), base, source)]
+        if self.remote is not None and theirs != self.remote.ufrag:
+            return actions
+        candidate = self._remotes.get(source)
+        if candidate is None:
+            if len(self._remotes) >= MAX_REMOTE_CANDIDATES:
+                return actions
+            kind = "relay" if any(source.ip == b.ip for b in self._bases if b.is_relay) else "prflx"
+            priority = int(message.attributes.get("PRIORITY", 0))
+            candidate = self._remotes[source] = Candidate("relay" if kind == "relay" else "prflx", source, priority)
+        if self.remote is None:
+            return actions  # checked as soon as the credentials are here
+        pair, permits = self._pair(base, candidate, now)
+        actions += permits
+        if pair is None:
+            return actions
+        if not pair.is_valid:  # the triggered check (RFC 8445, section 7.3.1.4)
+            pair.tries = 0
+            actions.append(self._check(pair, now))
+        if not self.controlling and "USE-CANDIDATE" in message.attributes:
+            pair.use_candidate_seen = now
+            actions += self._select(pair, now)
+        return actions
+
+    def _response(self, message: stun.Message, source: Address, base: Base, now: float) -> list[Action]:
+        pending = self._pending.get(message.transaction_id)
+        if pending is None or self.remote is None or not binding.is_authentic(message, self.remote.password):
+            return []
+        pair = pending.pair
+        if (base, source) != (pair.base, pair.remote.address):  # RFC 8445, section 7.2.5.2.1
+            return []
+        del self._pending[message.transaction_id]
+        if message.message_class == stun.Class.ERROR or self.pairs.get(pair.key) is not pair:
+            return []
+        was_valid = pair.is_valid
+        pair.answered(now, now - pending.sent)
+        pair.mapped = binding.mapped_address(message) or pair.mapped
+        actions: list[Action] = []
+        if pending.use_candidate and pair is self._nominee:
+            actions += self._select(pair, now)
+        if not was_valid or pair is self.selected:
+            pair.next_check = now + self._interval(pair, now)
+        return actions + self._nominate(now)
+
+    # ---- choice
+
+    def _rank(self, pair: Pair) -> tuple[int, int, float]:
+        """Least is best: relays passed, then the kind of address (a LAN first), then the round trip."""
+        return pair.relays, not pair.is_lan, pair.round_trip if pair.round_trip is not None else NEVER
+
+    def _nominate(self, now: float) -> list[Action]:
+        """On the controlling side: let the best pair carry the traffic, when it is worth a change."""
+        self._nominate_at = NEVER
+        working = [pair for pair in self.pairs.values() if pair.is_valid and not self._is_shaky(pair, now)]
+        if not self.controlling or not working:
+            return []
+        best = min(working, key=self._rank)
+        if self._nominee is not None and (best is self._nominee or not self._is_worth_it(best, self._nominee, now)):
+            return []
+        if self._nominee is None or self._nominee.relays:
+            grace = 0.0 if best.is_lan else RELAY_GRACE if best.relays else DIRECT_GRACE
+            first = min(pair.valid_since or now for pair in working if bool(pair.relays) == bool(best.relays))
+            if now < first + grace:
+                self._nominate_at = first + grace
+                return []
+        self._nominee, best.nominated, best.tries = best, True, 0
+        return [self._check(best, now)]
+
+    def _is_shaky(self, pair: Pair, now: float) -> bool:
+        heard = self._heard if pair is self.selected else float("-inf")
+        return pair.missed >= DEAD_MISSES and now - max(pair.last_answer, heard) >= SHAKY_AFTER
+
+    def _is_worth_it(self, best: Pair, current: Pair, now: float) -> bool:
+        if not current.is_valid or self._is_shaky(current, now) or best.relays < current.relays:
+            return True
+        if best.relays > current.relays or best.round_trip is None or current.round_trip is None or len(best.outcomes) < 3:
+            return False
+        return best.round_trip < min(current.round_trip - BETTER_BY, current.round_trip * 0.8)
+
+    def _select(self, pair: Pair, now: float) -> list[Action]:
+        if pair is self.selected:
+            return []
+        self.selected, self.selected_at = pair, now
+        if not self.controlling:
+            self._nominee = pair
+            pair.valid_since = pair.valid_since if pair.valid_since is not None else now
+        pair.next_check = min(pair.next_check, now + CHECK_SELECTED)
+        return [PairSelected(pair)]
+
+    def _selected_died(self, now: float) -> list[Action]:
+        self.selected = None
+        for pair in self.pairs.values():
+            pair.next_check = min(pair.next_check, now)
+        return [PathLost()]
