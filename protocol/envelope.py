@@ -18,8 +18,15 @@ OVERHEAD = 40
 
 
 def seal(plaintext: bytes, own: PrivateKey, remote: PublicKey, *, nonce: bytes | None = None) -> bytes:
-    """Seal for the remote key. The nonce is random; only tests with golden vectors give one."""
-    box = nacl.public.Box(nacl.public.PrivateKey(own.raw), nacl.public.PublicKey(remote.raw))
+    """Seal for the remote key. The nonce is random; only tests with golden vectors give one.
+
+    Raises:
+        ValueError: the remote key is a point of low order (all zeros, say), which is nobody's key.
+    """
+    try:
+        box = nacl.public.Box(nacl.public.PrivateKey(own.raw), nacl.public.PublicKey(remote.raw))
+    except nacl.exceptions.CryptoError:
+        raise ValueError("the remote key is no usable WireGuard key") from None
     return bytes(box.encrypt(plaintext, nonce))
 
 
@@ -27,8 +34,8 @@ def open_sealed(body: bytes, own: PrivateKey, remote: PublicKey) -> bytes:
     """Open what the remote key sealed for us. Raises ValueError if it is not that, or was changed."""
     if len(body) < OVERHEAD:
         raise ValueError("a sealed message is at least 40 bytes")
-    box = nacl.public.Box(nacl.public.PrivateKey(own.raw), nacl.public.PublicKey(remote.raw))
     try:
+        box = nacl.public.Box(nacl.public.PrivateKey(own.raw), nacl.public.PublicKey(remote.raw))  # refuses low-order points
         return bytes(box.decrypt(body))
     except nacl.exceptions.CryptoError:
         raise ValueError("the sealed message does not open with these keys") from None
