@@ -1,0 +1,160 @@
+"""The lab itself: every kind of network is shown to be what it says, without Covey."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab.link import LinkQuality
+from tests.lab.nat import CONE, HAIRPIN, NATS, PORT_RESTRICTED, SYMMETRIC, Nat, Verdict
+from tests.lab.network import SERVER, SERVER6, Lab
+from tests.lab.node import NAMESPACES, Node, wait_for
+
+pytestmark = pytest.mark.lab
+PROBE = (sys.executable, str(Path(__file__).with_name("probe.py")))
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    with Lab() as lab:
+        lab.server.spawn("probe", *PROBE, "answer")
+        wait_for("the probe on the server", lambda: lab.server.listens(3478), 10)
+        yield lab
+
+
+def ask(host: Node) -> dict[str, object]:
+    answer: dict[str, object] = json.loads(host.run(*PROBE, "ask").stdout)
+    return answer
+
+
+def claims(nat: Nat) -> dict[str, object]:
+    return {"mapping": nat.mapping, "filtering": nat.filtering, "tcp_ports": sorted(nat.tcp_ports)}
+
+
+def echo(host: Node) -> tuple[str, str]:
+    """Let the host echo what reaches it; return its mapped address."""
+    host.spawn("echo", *PROBE, "echo")
+    mapped = json.loads(wait_for("the mapped address", lambda: host.log("echo").strip(), 10))
+    return mapped[0], str(mapped[1])
+
+
+@pytest.mark.parametrize("nat", NATS.values(), ids=NATS)
+def test_a_nat_maps_and_filters_as_it_claims(lab: Lab, nat: Nat) -> None:
+    host = lab.host("host", lab.router(nat, ipv6=True))
+    assert ask(host) == claims(nat)
+    assert host.answers(SERVER6, 0.5) is (nat.ipv6 and nat.name != "only-443")
+
+
+@pytest.mark.parametrize("outer", [PORT_RESTRICTED, SYMMETRIC], ids=lambda nat: nat.name)
+def test_behind_a_carrier_the_outer_nat_decides(lab: Lab, outer: Nat) -> None:
+    carrier = lab.router(outer, carrier=True)
+    host = lab.host("host", lab.router(PORT_RESTRICTED, behind=carrier))
+    assert host.place is not None
+    assert host.place.address.startswith("100.64.")
+    assert ask(host) == claims(outer)
+
+
+@pytest.mark.parametrize("outer", [PORT_RESTRICTED, CONE, HAIRPIN], ids=lambda nat: nat.name)
+def test_two_homes_of_one_carrier_meet_only_where_it_hairpins(lab: Lab, outer: Nat) -> None:
+    carrier = lab.router(outer, carrier=True)
+    one, other = (lab.host(name, lab.router(CONE, behind=carrier)) for name in ("one", "other"))
+    mapped = echo(one)
+    assert (other.run(*PROBE, "call", *mapped, check=False).returncode == 0) is outer.hairpin
+
+
+@pytest.mark.parametrize("verdict", ["drop", "reject"])
+def test_a_cut_stops_udp_between_two_sites_until_it_is_lifted(lab: Lab, verdict: Verdict) -> None:
+    here, there = lab.router(CONE), lab.router(CONE)
+    one, other = lab.host("one", here), lab.host("other", there)
+    mapped = echo(one)
+    lift = lab.cut(here, there, verdict)
+    assert other.run(*PROBE, "call", *mapped, check=False).returncode != 0
+    assert ask(other) == claims(CONE)  # others are reached as before
+    lift()
+    assert other.run(*PROBE, "call", *mapped, check=False).returncode == 0
+
+
+def test_an_ipv6_site_has_no_ipv4(lab: Lab) -> None:
+    host = lab.host("host", lab.router(PORT_RESTRICTED, ipv4=False, ipv6=True))
+    assert host.answers(SERVER6)
+    assert not host.answers(SERVER, 0.2)
+
+
+def test_a_moved_host_is_seen_from_another_network(lab: Lab) -> None:
+    first, second = lab.router(PORT_RESTRICTED), lab.router(SYMMETRIC)
+    host = lab.host("host", first)
+    before = host.address
+    lab.move(host, second)
+    assert host.address != before
+    assert ask(host) == claims(SYMMETRIC)
+
+
+def test_a_renumbered_router_shows_its_new_address(lab: Lab) -> None:
+    router = lab.router(CONE)
+    host = lab.host("host", router)
+    before = echo(host)
+    lab.renumber(router)
+    assert lab.host("other", router).answers(SERVER)
+    stranger = lab.host("stranger", lab.router(CONE))
+    assert stranger.run(*PROBE, "call", *before, check=False).returncode != 0
+    assert router.address != before[0]
+
+
+def test_a_link_delays_loses_and_drops_what_is_too_long(lab: Lab) -> None:
+    host = lab.host("host", link=LinkQuality(delay=0.04))
+    assert host.link is not None
+    host.answers(SERVER)  # resolves the neighbour, which takes a round trip too
+    ping = host.run("ping", "-n", "-c5", "-i0.02", SERVER).stdout
+    fastest = float(ping.rsplit("= ", 1)[1].split("/")[0])
+    assert fastest >= 80
+    host.link.change(LinkQuality(size=600))
+    assert host.answers(SERVER)
+    assert host.run("ping", "-n", "-c1", "-W0.3", "-s800", SERVER, check=False).returncode != 0
+    host.link.change(LinkQuality(loss=1.0))
+    assert not host.answers(SERVER, 0.3)
+
+
+def test_a_snapshot_tells_what_changed(lab: Lab) -> None:
+    host = lab.host("host", lab.router(PORT_RESTRICTED))
+    before = host.snapshot()
+    host.script(
+        ip=["link add x type veth peer name y", "link set x up", "addr add 192.0.2.1/24 dev x", "rule add pref 7 lookup main"]
+    )
+    changed = host.snapshot()
+    assert {what for what in before if before[what] != changed[what]} == {"links", "addresses", "routes", "rules"}
+    host.script(ip=["link del x", "rule del pref 7"])
+    assert host.snapshot() == before
+
+
+def test_a_lab_leaves_nothing_behind() -> None:
+    lab = Lab()
+
+    def break_off() -> None:
+        with lab:
+            lab.host("host", lab.router(CONE)).spawn("idle", "sleep", "60")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        break_off()
+    assert not [entry for entry in NAMESPACES.iterdir() if entry.name.startswith(lab.prefix)]
+    assert not lab.scratch.exists()
+
+
+def test_the_next_lab_removes_what_a_killed_one_left() -> None:
+    program = "from tests.lab.network import Lab\nimport os\nlab = Lab().__enter__()\nprint(lab.prefix)\nos.kill(os.getpid(), 9)"
+    root = Path(__file__).parents[2]
+    killed = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.stdout.reconfigure(line_buffering=True)\n" + program],
+        cwd=root,
+        capture_output=True,
+        text=True,
+    )
+    assert killed.returncode == -9
+    assert (NAMESPACES / f"{killed.stdout.strip()}server").exists()
+    with Lab():
+        assert not (NAMESPACES / f"{killed.stdout.strip()}server").exists()
+    assert os.path.isdir(NAMESPACES)
