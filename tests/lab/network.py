@@ -133,7 +133,7 @@ class Lab:
     def _node(self, name: str) -> Node:
         if name in self.nodes:
             raise LabError(f"there is a node {name} already")
-        node = Node(name, f"{self.prefix}{name}", self.logs)
+        node = Node(name, f"{self.prefix}{name}", self.logs, self.scratch)
         self.nodes[name] = node
         node.resolver.parent.mkdir(parents=True, exist_ok=True)
         node.resolver.write_text("nameserver 203.0.113.53\noptions timeout:1 attempts:1\n")

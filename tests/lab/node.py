@@ -51,6 +51,7 @@ class Node:
     """A namespace and its place in the lab.
 
     Attributes:
+        logs, scratch: where its processes write, and keep what they need only as long as the lab lives.
         address, address6: where others reach it: on the internet, or on the LAN it sits in; empty without that family.
         lan, lan6: how the addresses of the LAN it serves begin (`10.3.0`, `2001:db8:3:`); empty if it serves none.
         place: the router whose LAN it is plugged into.
@@ -60,6 +61,7 @@ class Node:
     name: str
     namespace: str
     logs: Path
+    scratch: Path
     address: str = ""
     address6: str = ""
     lan: str = ""

@@ -11,7 +11,7 @@ import sys
 
 SERVER, SERVER_OTHER = "203.0.113.10", "203.0.113.11"
 PORT, OTHER_PORT, WEB_PORT, OUR_PORT = 3478, 9999, 443, 51820
-PATIENCE = 0.4  # seconds that an answer may take
+PATIENCE = 0.25  # seconds that an answer may take
 Address = tuple[str, int]
 
 
@@ -42,11 +42,16 @@ def our_socket() -> socket.socket:
 
 
 def heard(endpoint: socket.socket, question: bytes, server: str) -> Address | None:
+    """Ask a server where it sees us, and take the answer only from where the question wants it to come."""
+    expected = {b"stranger": (SERVER_OTHER, OTHER_PORT), b"port": (server, OTHER_PORT)}.get(question, (server, PORT))
     for _ in range(2):
         endpoint.sendto(question, (server, PORT))
         try:
-            host, port = json.loads(endpoint.recv(100))
-            return host, port
+            while True:
+                data, source = endpoint.recvfrom(100)
+                if source == expected:
+                    host, port = json.loads(data)
+                    return host, port
         except OSError:  # silence, or an ICMP error
             continue
     return None

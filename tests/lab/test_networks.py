@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab import traffic
 from tests.lab.link import LinkQuality
 from tests.lab.nat import CONE, HAIRPIN, NATS, PORT_RESTRICTED, SYMMETRIC, Nat, Verdict
 from tests.lab.network import SERVER, SERVER6, Lab
@@ -158,3 +159,22 @@ def test_the_next_lab_removes_what_a_killed_one_left() -> None:
     with Lab():
         assert not (NAMESPACES / f"{killed.stdout.strip()}server").exists()
     assert os.path.isdir(NAMESPACES)
+
+
+def test_traffic_proves_that_it_arrived(lab: Lab) -> None:
+    one, other = lab.host("one"), lab.host("other")
+    receiver = traffic.start(other, "receive", "receive", other.address, 7000)
+    wait_for("the receiver listens", lambda: other.listens(7000), 10)
+    sent = traffic.start(one, "send", "send", other.address, 7000, 3_000_000).finish()
+    assert sent["sha256"] == receiver.finish()["sha256"]
+    flows = [traffic.start(a, "flow", "flow", a.address, 7001, b.address, 1000) for a, b in ((one, other), (other, one))]
+    wait_for("both ends are there", lambda: all(7001 in node.udp_ports() for node in (one, other)), 10)
+    for flow in flows:
+        flow.go()
+    wait_for("some packets have passed", lambda: other.traffic() > 3_200_000, 10)
+    for flow in flows:
+        flow.stop()
+    here, there = (flow.finish() for flow in flows)
+    assert here["sent"] == there["received"] > 100
+    assert there["sent"] == here["received"] > 100
+    assert here["reordered"] == there["reordered"] == 0

@@ -1,0 +1,198 @@
+"""Covey's programs in the lab, driven as people and scripts drive them: commands, exit codes, and the status they tell."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.lab.network import SERVER, SERVER6, Lab
+from tests.lab.node import LabError, Node, Process, end, pids_in, wait_for
+
+BIN = Path(sys.executable).parent
+STARTED = 30.0  # seconds that a program may take to start on a loaded machine
+Status = dict[str, Any]
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP to a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=10)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class Server:
+    """`covey-server up` on the lab's server, over TLS with its own certificate unless `plaintext`."""
+
+    def __init__(self, lab: Lab, *flags: str, plaintext: bool = False) -> None:
+        self.node, self.plaintext, self._flags = lab.server, plaintext, flags
+        self.data = lab.scratch / "server"
+        self.start()
+        self.address = f"http://{SERVER}:443"
+
+    def start(self) -> None:
+        addresses = [word for address in (SERVER, SERVER6) for word in ("--public-address", address)]
+        plain = ["--plaintext"] if self.plaintext else []
+        self.process = self.node.spawn(
+            "covey-server", str(BIN / "covey-server"), "up", "--data-dir", str(self.data), *addresses, *plain, *self._flags
+        )
+
+        def listening() -> bool:
+            if self.process.poll() is not None:
+                raise LabError(f"covey-server ended with {self.process.returncode}: {self.node.log('covey-server')[-600:]}")
+            return self.node.listens(443)
+
+        wait_for("covey-server listens on 443", listening, STARTED)
+
+    def stop(self) -> None:
+        end(self.process)
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def ask(self, *words: str) -> Status:
+        """Run an administrator's command with --json."""
+        answer: Status = json.loads(
+            self.node.run(str(BIN / "covey-server"), *words, "--data-dir", str(self.data), "--json").stdout
+        )
+        return answer
+
+    def setup_key(self, *flags: str) -> Status:
+        """A fresh key: reusable unless flags say otherwise; the key itself is under `key`, its number under `id`."""
+        return self.ask("setup-keys", "create", "--name", "lab", *(flags or ("--reusable",)))
+
+    def join_link(self) -> str:
+        """A link that carries a one-off setup key."""
+        return str(self.ask("join-link", "--with-setup-key")["link"])
+
+    def where(self) -> list[str]:
+        """The words that tell `covey up` which server to join."""
+        return ["--management-url", self.address] if self.plaintext else ["--join", str(self.ask("join-link")["link"])]
+
+
+@dataclass(eq=False)
+class Member:
+    """One machine in the mesh: a helper on a host, and the CLI that talks to it."""
+
+    node: Node
+    wireguard: str = "auto"
+    folder: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{self.node.name}-", dir=self.node.scratch))
+        self.socket = self.folder / "helper.sock"
+        self.interface = f"cv{os.getpid() % 100000}{self.node.name}"[:15]
+        self.process: Process | None = None
+
+    @property
+    def name(self) -> str:
+        return self.node.name
+
+    def launch(self) -> None:
+        """Start the helper without waiting for it."""
+        words = ("--state-dir", str(self.folder / "state"), "--socket", str(self.socket), "--interface", self.interface)
+        self.process = self.node.spawn("covey-helper", str(BIN / "covey-helper"), "run", *words, "--wireguard", self.wireguard)
+
+    def ready(self) -> None:
+        """Wait until the helper answers."""
+
+        def answers() -> bool:
+            if self.process is not None and self.process.poll() is not None:
+                raise LabError(
+                    f"{self.name}: covey-helper ended with {self.process.returncode}: {self.node.log('covey-helper')[-600:]}"
+                )
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                return bool(self.status())
+            return False
+
+        wait_for(f"{self.name}: the helper answers", answers, STARTED)
+
+    def start(self) -> None:
+        self.launch()
+        self.ready()
+
+    def kill(self) -> None:
+        """As a loss of power does to the helper: no chance to tidy up. Its wireguard-go goes too."""
+        for pid in pids_in({self.node.namespace}):
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if any(word.endswith((b"covey-helper", b"wireguard-go")) for word in words):
+                os.kill(pid, signal.SIGKILL)
+        if self.process is not None:
+            self.process.wait(5)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            end(self.process)
+
+    def covey(self, *words: str, check: bool = True, timeout: float = 60) -> Any:
+        """Run the CLI; the result has `returncode`, `stdout` and `stderr`."""
+        return self.node.run(str(BIN / "covey"), "--socket", str(self.socket), *words, check=check, timeout=timeout)
+
+    def up(self, server: Server, key: str) -> None:
+        keyfile = self.folder / "setup-key"
+        keyfile.write_text(f"{key}\n")
+        self.covey("up", *server.where(), "--setup-key-file", str(keyfile), "--hostname", self.name, timeout=90)
+
+    def ask(self, method: str, path: str, body: object = None) -> Status:
+        """Talk to the helper's local API as the CLI does, without the cost of starting it."""
+        with contextlib.closing(UnixConnection(self.socket)) as connection:
+            connection.request(method, path, json.dumps(body) if body is not None else None, {"Content-Type": "application/json"})
+            answer: Status = json.loads(connection.getresponse().read() or b"{}")
+        if "error" in answer:
+            raise LabError(f"{self.name}: {method} {path}: {answer['error']}")
+        return answer
+
+    def status(self) -> Status:
+        return self.ask("GET", "/v1/status")
+
+    @property
+    def address(self) -> str:
+        """Our overlay address; waits for the first one."""
+        return str(wait_for(f"{self.name} has an overlay address", lambda: self.status().get("ip"), 10)).split("/")[0]
+
+    def peer(self, other: "Member") -> Status:
+        """What our status says about the other one; empty while it does not know it."""
+        return self.peer_with_key(other.status()["publicKey"])
+
+    def peer_with_key(self, key: str) -> Status:
+        details: list[Status] = self.status()["peers"]["details"]
+        return next((peer for peer in details if peer["publicKey"] == key), {})
+
+    def sees(self, other: "Member", paths: Iterable[str], seconds: float) -> Status:
+        """Wait until our status shows the other one connected by one of these paths."""
+        wanted, seen, key = set(paths), Status(), other.status()["publicKey"]
+
+        def there() -> bool:
+            nonlocal seen
+            seen = self.peer_with_key(key)
+            return seen.get("status") == "Connected" and seen.get("connectionType") in wanted
+
+        try:
+            wait_for("", there, seconds)
+        except LabError:
+            brief = {k: seen.get(k) for k in ("status", "connectionType", "reason", "lastWireguardHandshake")}
+            raise LabError(
+                f"{self.name} should see {other.name} by {' or '.join(sorted(wanted))} in {seconds:g} s, says {brief}"
+            ) from None
+        return seen
+
+    def reaches(self, other: "Member", seconds: float = 30) -> float:
+        """Ping the other one until it answers; seconds that this took."""
+        address, began = other.address, time.monotonic()
+        wait_for(f"{self.name} pings {other.name} ({address})", lambda: self.node.answers(address, 0.25), seconds)
+        return time.monotonic() - began
