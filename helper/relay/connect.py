@@ -1,0 +1,124 @@
+"""Open a connection to a TURN server: names, sockets, TLS and its certificate."""
+
+import asyncio
+import functools
+import hashlib
+import hmac
+import ipaddress
+import socket
+import ssl
+from collections.abc import Callable
+
+from helper.relay.datagrams import mark, prepare
+from helper.relay.errors import RelayUnreachable
+from helper.relay.links import OnFrames, StreamLink, UdpLink
+from helper.relay.servers import TurnServer
+from protocol.addresses import Address
+from protocol.errors import CertificateMismatch, CertificateUntrusted
+
+RESOLVE_WITHIN = 3.0  # seconds; ours
+CONNECT_WITHIN = 5.0  # seconds, TLS included; ours
+ALPN = "stun.turn"  # RFC 7443
+
+
+async def resolve(server: TurnServer) -> list[Address]:
+    """The server's addresses, in the order the system prefers. Raises RelayUnreachable."""
+    try:
+        return [Address(ipaddress.ip_address(server.host), server.port)]
+    except ValueError:
+        pass
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(RESOLVE_WITHIN):
+            found = await loop.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
+    except TimeoutError:
+        raise RelayUnreachable(f"the name of the relay {server.host} was not resolved in time") from None
+    except (OSError, UnicodeError):
+        raise RelayUnreachable(f"there is no relay of the name {server.host}") from None
+    hosts = [str(sockaddr[0]) for *_, sockaddr in found if "%" not in str(sockaddr[0])]
+    return [Address.of(host, server.port) for host in dict.fromkeys(hosts)]
+
+
+def connect_udp(
+    server: TurnServer, address: Address, room: memoryview, on_frames: OnFrames, on_refused: Callable[[], None], fwmark: int
+) -> UdpLink:
+    """Raises RelayUnreachable if this machine has no route there."""
+    sock = socket.socket(_family(address), socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        prepare(sock, fwmark=fwmark)
+        sock.connect((address.host, address.port))
+        return UdpLink(sock, room, on_frames, on_refused)
+    except OSError as error:
+        sock.close()
+        raise _unreachable(server, error) from None
+
+
+async def connect_stream(
+    server: TurnServer, address: Address, on_frames: OnFrames, on_lost: Callable[[], None], fwmark: int, fingerprint: bytes | None
+) -> StreamLink:
+    """Connect over TCP or TLS. Nothing of TURN is sent before the certificate has been judged.
+
+    Args:
+        fingerprint: SHA-256 of the one certificate (DER) to accept, 32 bytes; None: the system's authorities and the name.
+    Raises:
+        RelayUnreachable, CertificateMismatch, CertificateUntrusted
+    """
+    loop = asyncio.get_running_loop()
+    tls = None
+    if server.transport == "tls":
+        tls = pinned_context() if fingerprint is not None else await asyncio.to_thread(trusting_context)
+    sock = socket.socket(_family(address), socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        mark(sock, fwmark)
+        async with asyncio.timeout(CONNECT_WITHIN):
+            await loop.sock_connect(sock, (address.host, address.port))
+            link = StreamLink(on_frames, on_lost)
+            name = server.host if tls else None
+            transport, _ = await loop.create_connection(lambda: link, sock=sock, ssl=tls, server_hostname=name)
+    except ssl.SSLCertVerificationError as error:
+        sock.close()
+        raise CertificateUntrusted(f"the certificate of the relay {server} is not trusted: {error.verify_message}") from None
+    except TimeoutError:
+        sock.close()
+        raise RelayUnreachable(f"the relay {server} does not answer") from None
+    except OSError as error:
+        sock.close()
+        raise _unreachable(server, error) from None
+    except BaseException:
+        sock.close()
+        raise
+    if tls is not None and fingerprint is not None:
+        certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True) or b""
+        if not hmac.compare_digest(hashlib.sha256(certificate).digest(), fingerprint):
+            link.close()
+            raise CertificateMismatch(f"the relay {server} shows another certificate than the server's")
+    return link
+
+
+@functools.cache
+def pinned_context() -> ssl.SSLContext:
+    """Verifies nothing: the caller compares the certificate's fingerprint."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols([ALPN])
+    return context
+
+
+@functools.cache
+def trusting_context() -> ssl.SSLContext:
+    """Trusts the system's authorities. Reading them takes some 20 ms: call it in a thread."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols([ALPN])
+    return context
+
+
+def _family(address: Address) -> socket.AddressFamily:
+    return socket.AF_INET6 if address.is_ipv6 else socket.AF_INET
+
+
+def _unreachable(server: TurnServer, error: OSError) -> RelayUnreachable:
+    return RelayUnreachable(f"the relay {server} cannot be reached: {error.strerror or error}")

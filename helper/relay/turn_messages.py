@@ -1,0 +1,96 @@
+"""STUN messages and ChannelData as a TURN client writes and reads them. Pure.
+
+`aioice.stun` reads; what we write is built here, because a CreatePermission repeats an attribute and a Send indication
+is on the data path before a channel is bound. Source: RFC 8489 and RFC 8656.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import struct
+from collections.abc import Sequence
+
+from aioice import stun
+
+from protocol.addresses import Address, IPAddress
+
+COOKIE = b"\x21\x12\xa4\x42"
+HEADER_LENGTH = 20
+INTEGRITY_LENGTH = 24
+
+USERNAME, MESSAGE_INTEGRITY = 0x0006, 0x0008
+CHANNEL_NUMBER, LIFETIME, XOR_PEER_ADDRESS, DATA = 0x000C, 0x000D, 0x0012, 0x0013
+REALM, NONCE, REQUESTED_ADDRESS_FAMILY, REQUESTED_TRANSPORT = 0x0014, 0x0015, 0x0017, 0x0019
+SOFTWARE = 0x8022
+
+UDP = b"\x11\x00\x00\x00"  # REQUESTED-TRANSPORT: protocol 17
+IPV6_FAMILY = b"\x02\x00\x00\x00"  # REQUESTED-ADDRESS-FAMILY
+SEND_INDICATION = 0x0016
+
+Attributes = Sequence[tuple[int, bytes]]
+
+
+def build(method: int, transaction_id: bytes, attributes: Attributes, key: bytes | None = None) -> bytes:
+    """Write a request; with a key MESSAGE-INTEGRITY goes last. Source: RFC 8489, sections 5 and 14.5."""
+    body = b"".join(_attribute(kind, value) for kind, value in attributes)
+    if key is None:
+        return struct.pack("!HH", method, len(body)) + COOKIE + transaction_id + body
+    signed = struct.pack("!HH", method, len(body) + INTEGRITY_LENGTH) + COOKIE + transaction_id + body
+    return signed + _attribute(MESSAGE_INTEGRITY, hmac.digest(signed, key, "sha1"))
+
+
+def build_send_indication(transaction_id: bytes, peer: Address, data: bytes) -> bytes:
+    """Wrap a datagram to a peer for whom no channel is bound. Source: RFC 8656, section 11.1."""
+    return build(SEND_INDICATION, transaction_id, ((XOR_PEER_ADDRESS, xor_address(peer, transaction_id)), (DATA, data)))
+
+
+def parse(data: bytes) -> stun.Message:
+    """Read a STUN message of RFC 8489. Raises ValueError, and nothing else, whatever the bytes are."""
+    if len(data) < HEADER_LENGTH or data[0] & 0xC0 or data[4:8] != COOKIE:
+        raise ValueError("this is no STUN message")
+    try:
+        return stun.parse_message(data)
+    except struct.error:
+        raise ValueError("an attribute of the STUN message is cut off") from None
+
+
+def xor_address(address: Address, transaction_id: bytes) -> bytes:
+    """The value of an XOR-...-ADDRESS attribute. Source: RFC 8489, section 14.2."""
+    packed = struct.pack("!H", address.port) + address.ip.packed
+    pad = COOKIE[:2] + COOKIE + transaction_id
+    mixed = int.from_bytes(packed, "big") ^ int.from_bytes(pad[: len(packed)], "big")
+    return bytes((0, 2 if address.ip.version == 6 else 1)) + mixed.to_bytes(len(packed), "big")
+
+
+def address_of(message: stun.Message, name: str) -> Address | None:
+    """A transport address attribute, or None if the message has none of that name."""
+    value = message.attributes.get(name)
+    return Address(ipaddress.ip_address(value[0]), value[1]) if value is not None else None
+
+
+def error_of(message: stun.Message) -> int:
+    """The error code of an error response, 300 to 699; 0 if it has none."""
+    value = message.attributes.get("ERROR-CODE")
+    return int(value[0]) if value is not None else 0
+
+
+def long_term_key(username: str, realm: str, password: str) -> bytes:
+    """The key of MESSAGE-INTEGRITY with long-term credentials. Source: RFC 8489, section 9.2.2 (MD5 is its default)."""
+    return hashlib.md5(f"{username}:{realm}:{password}".encode(), usedforsecurity=False).digest()
+
+
+def peer_attribute(ip: IPAddress, transaction_id: bytes) -> tuple[int, bytes]:
+    """XOR-PEER-ADDRESS for a permission: permissions are for addresses, the port is ignored."""
+    return XOR_PEER_ADDRESS, xor_address(Address(ip, 0), transaction_id)
+
+
+def is_stun(data: bytes | memoryview) -> bool:
+    """Tell STUN from WireGuard among what peers send.
+
+    WireGuard's types 1 to 3 have a random index at bytes 4 to 8, but a zero second byte, which no STUN of ours has.
+    """
+    return len(data) >= HEADER_LENGTH and data[0] < 4 and data[1] != 0 and bytes(data[4:8]) == COOKIE
+
+
+def _attribute(kind: int, value: bytes) -> bytes:
+    return struct.pack("!HH", kind, len(value)) + value + bytes(-len(value) % 4)
