@@ -1,0 +1,169 @@
+"""Happy eyeballs (RFC 8305): of a server's many addresses take the first that really answers.
+
+Addresses are tried IPv6 first and the families in turn; the next attempt starts 150 ms after the last, or at once when it
+fails, and the slow ones stay in the race. So a black hole, mostly broken IPv6, costs 150 ms.
+"""
+
+import asyncio
+import ipaddress
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from itertools import chain, zip_longest
+from typing import Generic, TypeVar
+
+from protocol.addresses import Address
+from protocol.errors import CoveyError, ServerUnreachable
+
+log = logging.getLogger(__name__)
+
+ATTEMPT_DELAY = 0.15  # seconds between attempts (RFC 8305, section 5 recommends 0.25 and allows 0.1)
+SECOND_OPINION = 2.0  # seconds that other addresses get once one of them gave a definite no; ours
+MAX_ADDRESSES = 16  # of one server, whatever DNS says; ours
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    host: str
+    addresses: list[Address]
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    where: str | Address
+    error: CoveyError
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered(Generic[T]):
+    host: str
+    address: Address
+    result: T
+
+
+_Outcome = _Resolved | _Failed | _Answered[T]
+
+
+def interleaved(addresses: Iterable[Address]) -> list[Address]:
+    """Put IPv6 first and the families in turn, each in the order given, without duplicates (RFC 8305, section 4)."""
+    unique = list(dict.fromkeys(addresses))
+    ipv6 = [address for address in unique if address.is_ipv6]
+    ipv4 = [address for address in unique if not address.is_ipv6]
+    return [address for address in chain.from_iterable(zip_longest(ipv6, ipv4)) if address is not None][:MAX_ADDRESSES]
+
+
+async def resolve(host: str, port: int) -> list[Address]:
+    """All addresses of a name. Raises ServerUnreachable when there are none."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, ValueError) as error:  # ValueError: no name at all, by its characters
+        temporary = isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN
+        reason = "cannot be looked up now (does this machine have a working DNS server?)" if temporary else "is not known"
+        raise ServerUnreachable(f"the server's name {host} {reason}") from None
+    addresses = [Address.of(str(sockaddr[0]), port) for *_, sockaddr in found if "%" not in str(sockaddr[0])]
+    if not addresses:
+        raise ServerUnreachable(f"the server's name {host} has no usable address")
+    return addresses
+
+
+def literal(host: str, port: int) -> Address | None:
+    """The address, if the host is one and no name."""
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return Address(ip, port)
+
+
+async def race(
+    hosts: Iterable[str], port: int, probe: Callable[[str, Address], Awaitable[T]], *, timeout: float
+) -> tuple[str, Address, T]:
+    """Host, address and result of the first probe that succeeds; names are looked up and addresses probed side by side.
+
+    Args:
+        probe: gets the host as it was given and one address of it; a CoveyError from it is that address's failure.
+        timeout: seconds for all of it.
+    Raises:
+        CoveyError: the most telling failure, once all have failed or the time is over.
+    """
+    loop = asyncio.get_running_loop()
+    deadline, next_attempt = loop.time() + timeout, loop.time()
+    outcomes: asyncio.Queue[_Outcome[T]] = asyncio.Queue()
+    host_of: dict[Address, str] = {}
+    waiting: list[Address] = []
+    pending: set[str | Address] = set()  # names that are being looked up, addresses that are being probed
+    failures: list[_Failed] = []
+    winner: _Answered[T] | None = None
+
+    async def look_up(host: str) -> None:
+        try:
+            outcomes.put_nowait(_Resolved(host, await resolve(host, port)))
+        except CoveyError as error:
+            outcomes.put_nowait(_Failed(host, error))
+
+    async def attempt(host: str, address: Address) -> None:
+        try:
+            outcomes.put_nowait(_Answered(host, address, await probe(host, address)))
+        except CoveyError as error:
+            outcomes.put_nowait(_Failed(address, error))
+
+    async with asyncio.TaskGroup() as group:
+        children: list[asyncio.Task[None]] = []
+        for host in dict.fromkeys(hosts):
+            if address := literal(host, port):
+                outcomes.put_nowait(_Resolved(host, [address]))
+            else:
+                children.append(group.create_task(look_up(host)))
+            pending.add(host)
+        while winner is None and (pending or waiting) and loop.time() < deadline:
+            if waiting and outcomes.empty() and loop.time() >= next_attempt:
+                address = waiting.pop(0)
+                pending.add(address)
+                children.append(group.create_task(attempt(host_of[address], address)))
+                next_attempt = loop.time() + ATTEMPT_DELAY
+            try:
+                async with asyncio.timeout_at(min(deadline, next_attempt) if waiting else deadline):
+                    outcome = await outcomes.get()
+            except TimeoutError:
+                continue
+            match outcome:
+                case _Resolved(host, addresses):
+                    pending.discard(host)
+                    new = [address for address in addresses if address not in host_of]
+                    host_of.update(dict.fromkeys(new, host))
+                    waiting = interleaved([*waiting, *new])
+                case _Failed(where, error):
+                    log.debug("%s: %s", where, error)
+                    pending.discard(where)
+                    failures.append(outcome)
+                    next_attempt = loop.time()
+                    if not isinstance(error, ServerUnreachable):
+                        deadline = min(deadline, loop.time() + SECOND_OPINION)
+                case _Answered():
+                    winner = outcome
+        for child in children:
+            child.cancel()
+    if winner is None:
+        raise verdict([failure.error for failure in failures], [str(where) for where in (*pending, *waiting)], timeout)
+    return winner.host, winner.address, winner.result
+
+
+def verdict(errors: list[CoveyError], silent: list[str], timeout: float) -> CoveyError:
+    """One error for a lost race: a definite no before mere silence, else every address with its reason.
+
+    Args:
+        silent: names and addresses that gave no answer within `timeout` seconds.
+    """
+    for error in errors:
+        if not isinstance(error, ServerUnreachable):
+            return error
+    reasons = [str(error) for error in errors]
+    if silent:
+        reasons.append(f"no answer from {', '.join(sorted(silent))} within {timeout:.0f} s")
+    if not reasons:
+        reasons.append("the server has no address")
+    text = "; ".join(dict.fromkeys(reasons))
+    return ServerUnreachable(text)
