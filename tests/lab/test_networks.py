@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,11 +19,11 @@ PROBE = (sys.executable, str(Path(__file__).with_name("probe.py")))
 
 
 @pytest.fixture
-def lab() -> Iterator[Lab]:
-    with Lab() as lab:
-        lab.server.spawn("probe", *PROBE, "answer")
-        wait_for("the probe on the server", lambda: lab.server.listens(3478), 10)
-        yield lab
+def probed(lab: Lab) -> Lab:
+    """A lab whose server tells everybody how it sees them."""
+    lab.server.spawn("probe", *PROBE, "answer")
+    wait_for("the probe on the server", lambda: lab.server.listens(3478), 10)
+    return lab
 
 
 def ask(host: Node) -> dict[str, object]:
@@ -44,35 +43,35 @@ def echo(host: Node) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("nat", NATS.values(), ids=NATS)
-def test_a_nat_maps_and_filters_as_it_claims(lab: Lab, nat: Nat) -> None:
-    host = lab.host("host", lab.router(nat, ipv6=True))
+def test_a_nat_maps_and_filters_as_it_claims(probed: Lab, nat: Nat) -> None:
+    host = probed.host("host", probed.router(nat, ipv6=True))
     assert ask(host) == claims(nat)
     assert host.answers(SERVER6, 0.5) is (nat.ipv6 and nat.name != "only-443")
 
 
 @pytest.mark.parametrize("outer", [PORT_RESTRICTED, SYMMETRIC], ids=lambda nat: nat.name)
-def test_behind_a_carrier_the_outer_nat_decides(lab: Lab, outer: Nat) -> None:
-    carrier = lab.router(outer, carrier=True)
-    host = lab.host("host", lab.router(PORT_RESTRICTED, behind=carrier))
+def test_behind_a_carrier_the_outer_nat_decides(probed: Lab, outer: Nat) -> None:
+    carrier = probed.router(outer, carrier=True)
+    host = probed.host("host", probed.router(PORT_RESTRICTED, behind=carrier))
     assert host.place is not None
     assert host.place.address.startswith("100.64.")
     assert ask(host) == claims(outer)
 
 
 @pytest.mark.parametrize("outer", [PORT_RESTRICTED, CONE, HAIRPIN], ids=lambda nat: nat.name)
-def test_two_homes_of_one_carrier_meet_only_where_it_hairpins(lab: Lab, outer: Nat) -> None:
-    carrier = lab.router(outer, carrier=True)
-    one, other = (lab.host(name, lab.router(CONE, behind=carrier)) for name in ("one", "other"))
+def test_two_homes_of_one_carrier_meet_only_where_it_hairpins(probed: Lab, outer: Nat) -> None:
+    carrier = probed.router(outer, carrier=True)
+    one, other = (probed.host(name, probed.router(CONE, behind=carrier)) for name in ("one", "other"))
     mapped = echo(one)
     assert (other.run(*PROBE, "call", *mapped, check=False).returncode == 0) is outer.hairpin
 
 
 @pytest.mark.parametrize("verdict", ["drop", "reject"])
-def test_a_cut_stops_udp_between_two_sites_until_it_is_lifted(lab: Lab, verdict: Verdict) -> None:
-    here, there = lab.router(CONE), lab.router(CONE)
-    one, other = lab.host("one", here), lab.host("other", there)
+def test_a_cut_stops_udp_between_two_sites_until_it_is_lifted(probed: Lab, verdict: Verdict) -> None:
+    here, there = probed.router(CONE), probed.router(CONE)
+    one, other = probed.host("one", here), probed.host("other", there)
     mapped = echo(one)
-    lift = lab.cut(here, there, verdict)
+    lift = probed.cut(here, there, verdict)
     assert other.run(*PROBE, "call", *mapped, check=False).returncode != 0
     assert ask(other) == claims(CONE)  # others are reached as before
     lift()
@@ -85,22 +84,22 @@ def test_an_ipv6_site_has_no_ipv4(lab: Lab) -> None:
     assert not host.answers(SERVER, 0.2)
 
 
-def test_a_moved_host_is_seen_from_another_network(lab: Lab) -> None:
-    first, second = lab.router(PORT_RESTRICTED), lab.router(SYMMETRIC)
-    host = lab.host("host", first)
+def test_a_moved_host_is_seen_from_another_network(probed: Lab) -> None:
+    first, second = probed.router(PORT_RESTRICTED), probed.router(SYMMETRIC)
+    host = probed.host("host", first)
     before = host.address
-    lab.move(host, second)
+    probed.move(host, second)
     assert host.address != before
     assert ask(host) == claims(SYMMETRIC)
 
 
-def test_a_renumbered_router_shows_its_new_address(lab: Lab) -> None:
-    router = lab.router(CONE)
-    host = lab.host("host", router)
+def test_a_renumbered_router_shows_its_new_address(probed: Lab) -> None:
+    router = probed.router(CONE)
+    host = probed.host("host", router)
     before = echo(host)
-    lab.renumber(router)
-    assert lab.host("other", router).answers(SERVER)
-    stranger = lab.host("stranger", lab.router(CONE))
+    probed.renumber(router)
+    assert probed.host("other", router).answers(SERVER)
+    stranger = probed.host("stranger", probed.router(CONE))
     assert stranger.run(*PROBE, "call", *before, check=False).returncode != 0
     assert router.address != before[0]
 
