@@ -1,0 +1,33 @@
+"""The helper's wiring: the state folder, the engine, the local API, signals."""
+
+import asyncio
+import logging
+import pathlib
+import signal
+
+from helper.engine.engine import Engine, Options
+from helper.local_api.listener import serve as serve_local_api
+from helper.settings import StateFolder
+
+log = logging.getLogger(__name__)
+
+
+async def serve(state_dir: pathlib.Path, socket: pathlib.Path, options: Options) -> None:
+    """Run until TERM or INT. Raises CoveyError when it can't begin."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    folder = StateFolder(state_dir)
+    try:
+        engine = Engine(folder, options)
+        async with serve_local_api(engine, socket):
+            await engine.start()
+            log.info("the helper is ready at %s", socket)
+            try:
+                await ended.wait()
+            finally:
+                log.info("ending")
+                await engine.stop()
+    finally:
+        folder.close()

@@ -1,0 +1,361 @@
+"""One time of being up: the WireGuard device, the peers, and the streams to the servers, from `up` to `down`.
+
+What the servers say is turned into what should be; the difference to what is there is applied. A lost stream changes
+nothing about the tunnels: it is supervised by itself and comes back.
+"""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from helper.clients.backoff import Backoff
+from helper.clients.management import ManagementClient
+from helper.clients.signal import signal_location
+from helper.engine.link import Link
+from helper.engine.local_network import LocalNetwork
+from helper.engine.network_map import NetworkMap, RemotePeer, changes, read_address, read_network_map
+from helper.engine.servers import read_stun_servers, read_turn_servers
+from helper.engine.signalling import Signalling
+from helper.ice.agent import SendStun
+from helper.ice.mux import Mux
+from helper.ledger.ledger import Ledger
+from helper.netmon.linux import take_snapshot
+from helper.netmon.monitor import watch
+from helper.netmon.snapshot import Snapshot
+from helper.peer.events import LocalChanged, SignalChanged, Signalled
+from helper.peer.messages import SignalMessage
+from helper.peer.runner import PeerRunner, Surroundings
+from helper.relay.relay import Relay
+from helper.tap.tap import Tap, open_tap
+from helper.wireguard.device import Backend, Device, DeviceSettings, open_device
+from protocol.addresses import Address
+from protocol.errors import CoveyError, LoginNeeded, ServerUnreachable
+from protocol.generated.management_pb2 import LoginResponse, NetbirdConfig, SyncResponse
+from protocol.join_link import ServerLocation
+from protocol.keys import PrivateKey, PublicKey
+
+log = logging.getLogger(__name__)
+
+POLL = 1.0  # seconds between looks at WireGuard's counters
+POLL_CLOSELY = 0.02  # while a handshake is awaited or a path has just changed
+
+
+class AddressChanged(Exception):
+    """The server gave us another overlay address: the device must be set up anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a session is made of; `name` is the interface's.
+
+    `came_from_disk`: login and map are those of an earlier time, so the server is asked anew before anything else.
+    """
+
+    server: ServerLocation
+    private_key: PrivateKey
+    name: str
+    port: int
+    backend: Backend
+    login: LoginResponse
+    saved_map: SyncResponse | None = None
+    came_from_disk: bool = False
+
+
+@dataclass(slots=True)
+class Callbacks:
+    on_change: Callable[[], None]
+    save_map: Callable[[bytes], None]
+    save_login: Callable[[bytes], None]
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What exists only while the device is up."""
+
+    device: Device
+    tap: Tap
+    relay: Relay
+    network: LocalNetwork
+    around: Surroundings
+    wake_poll: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Session:
+    """Runs until cancelled, or until it raises AddressChanged, LoginNeeded or what stopped the device."""
+
+    def __init__(self, plan: Plan, client: ManagementClient, ledger: Ledger, callbacks: Callbacks) -> None:
+        self.plan, self._client, self._ledger, self._callbacks = plan, client, ledger, callbacks
+        self.login = plan.login
+        self.address = read_address(plan.login.peerConfig)
+        self.fqdn = plan.login.peerConfig.fqdn
+        self.management = Link(url=plan.server.url)
+        self.signalling = Signalling(plan.private_key, self._signal_location, self._on_signal, self._signal_changed)
+        self.map: NetworkMap | None = None
+        self.map_is_saved = False
+        self.peers: dict[PublicKey, PeerRunner] = {}
+        self.parts: _Parts | None = None
+        self.was_up = False  # the device has been up
+        self.address_changed = False
+        self.last_response: SyncResponse | None = plan.saved_map
+        self.connected = asyncio.Event()  # management and signal have both been up once
+        self._loop = asyncio.get_running_loop()
+        self._mux = Mux()
+        self._device_id = secrets.token_bytes(8)
+
+    async def run(self) -> None:
+        """Bring everything up and keep it so."""
+        plan = self.plan
+        settings = DeviceSettings(plan.name, plan.private_key, plan.port, (self.address,), backend=plan.backend)
+        async with open_device(settings, self._ledger) as device:
+            with self._open_tap(device.port) as tap:
+                relay = Relay(
+                    wireguard_port=device.port, on_stun=self._on_relay_stun, on_change=self._local_changed, inject=tap.inject
+                )
+                network = LocalNetwork(self._mux, self._send_stun, relay, device.port, self._device_id, self._local_changed)
+                around = Surroundings(
+                    private_key=plan.private_key,
+                    device=device,
+                    relay=relay,
+                    mux=self._mux,
+                    send_stun=self._send_stun,
+                    send_signal=self.signalling.send,
+                    source_for=network.source_for,
+                    on_change=self._peer_changed,
+                )
+                self.parts, self.was_up = _Parts(device, tap, relay, network, around), True
+                network.set_snapshot(await take_snapshot(frozenset({device.name})))
+                self._configure(self.login.netbirdConfig)
+                if plan.saved_map is not None:
+                    self._use_saved_map(plan.saved_map)
+                self._callbacks.on_change()
+                try:
+                    await self._run_tasks(self.parts)
+                finally:
+                    await asyncio.gather(*(runner.close() for runner in self.peers.values()))
+                    self.peers.clear()
+                    network.close()
+                    self.parts = None
+
+    async def _run_tasks(self, parts: _Parts) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._supervise_management(), name="management")
+                group.create_task(self.signalling.run(), name="signal")
+                group.create_task(parts.relay.run(), name="relay")
+                group.create_task(self._poll_statistics(parts), name="statistics")
+                group.create_task(watch(frozenset({parts.device.name}), self._network_changed), name="network monitor")
+                group.create_task(self._watch_device(parts.device), name="device watch")
+        except BaseExceptionGroup as errors:
+            raise _first(errors) from None  # the first failure ended the rest
+
+    async def close(self) -> None:
+        """Close the connection to management."""
+        await self._client.close()
+
+    def _open_tap(self, port: int) -> contextlib.AbstractContextManager[Tap]:
+        return open_tap(port, self._mux.on_tap)
+
+    def _signal_location(self) -> ServerLocation:
+        return signal_location(self.login.netbirdConfig, self.plan.server)
+
+    async def _watch_device(self, device: Device) -> None:
+        reason = await device.wait_lost()
+        raise CoveyError(f"the interface {device.name} was lost: {reason}", "It is set up again by itself.")
+
+    # ---- management
+
+    async def _supervise_management(self) -> None:
+        backoff = Backoff()
+        logged_in = not self.plan.came_from_disk
+        while True:
+            try:
+                if not logged_in:
+                    self._logged_in(await self._client.login(None))
+                    logged_in = True
+                async for response in self._client.sync():
+                    if not self.management.is_up:
+                        log.info("management connected")
+                    backoff.reset()
+                    self.management.set(True, self._loop.time())
+                    self._synced(response)
+                    self._announce()
+                raise ServerUnreachable("the server ended the stream")
+            except LoginNeeded:
+                if not logged_in:
+                    raise
+                logged_in = False  # the login decides: it may be that only the stream was refused
+                await asyncio.sleep(backoff.next() / 4)
+            except CoveyError as error:
+                delay = backoff.next()
+                log.log(logging.INFO if self.management.is_up else logging.DEBUG, "management lost: %s", error)
+                self.management.set(False, self._loop.time(), error)
+                self._callbacks.on_change()
+                logged_in = logged_in and isinstance(error, ServerUnreachable)
+                await asyncio.sleep(delay)
+
+    def _logged_in(self, response: LoginResponse) -> None:
+        self.login = response
+        self._callbacks.save_login(response.SerializeToString())
+        if read_address(response.peerConfig) != self.address:
+            self._address_changed()
+        self._configure(response.netbirdConfig)
+
+    def _address_changed(self) -> NoReturn:
+        self.address_changed = True
+        raise AddressChanged
+
+    def _synced(self, response: SyncResponse) -> None:
+        if response.HasField("netbirdConfig"):
+            self._configure(response.netbirdConfig)
+        if response.HasField("NetworkMap") and response.Version == 0 and response.NetworkMap.HasField("peerConfig"):
+            self._use_map(response)
+            self._callbacks.save_map(response.SerializeToString())
+
+    def _use_map(self, response: SyncResponse) -> None:
+        try:
+            new = read_network_map(response.NetworkMap, self.plan.private_key.public)
+        except ValueError as error:
+            log.warning("ignored a network map: %s", error)
+            return
+        if self.map is not None and not self.map_is_saved and new.serial < self.map.serial:
+            log.info("ignored a network map older than ours")
+            return
+        self.last_response = response
+        if new.address != self.address:
+            self.login.peerConfig.CopyFrom(response.NetworkMap.peerConfig)
+            self._address_changed()
+        self.map_is_saved = False
+        self._apply(new)
+
+    def _use_saved_map(self, response: SyncResponse) -> None:
+        try:
+            saved = read_network_map(response.NetworkMap, self.plan.private_key.public)
+        except ValueError as error:
+            log.warning("the saved network map is of no use: %s", error)
+            return
+        if saved.address == self.address:
+            self.map_is_saved = True
+            self._apply(saved)
+
+    def _apply(self, new: NetworkMap) -> None:
+        """Make the peers what the map says; those that are the same are not touched."""
+        assert self.parts is not None
+        before = self.map.peers if self.map else {}
+        self.map, self.fqdn = new, new.fqdn or self.fqdn
+        gone, added, renamed = changes(before, new.peers)
+        for key in gone:
+            self._remove_peer(key)
+        for remote in added:
+            self._add_peer(remote, self.parts)
+        for remote in renamed:
+            self.peers[remote.key].remote = remote
+        if gone or added:
+            log.info("network map %d: %d peers (%d new, %d gone)", new.serial, len(new.peers), len(added), len(gone))
+        self._callbacks.on_change()
+
+    def _add_peer(self, remote: RemotePeer, parts: _Parts) -> None:
+        self.peers[remote.key] = PeerRunner(remote, parts.around, parts.network.view, signal_up=self.signalling.link.is_up)
+
+    def _remove_peer(self, key: PublicKey) -> None:
+        runner, parts = self.peers.pop(key), self.parts
+        assert parts is not None
+
+        async def remove() -> None:
+            await runner.close()
+            if key not in self.peers:
+                await parts.device.remove_peer(key)
+
+        parts.network.spawn(remove())
+
+    def _configure(self, config: NetbirdConfig) -> None:
+        """Take up what the server says about STUN and TURN; an empty list leaves things as they are."""
+        assert self.parts is not None
+        server = self.plan.server
+        if config.stuns:
+            self.parts.network.set_stun_servers(read_stun_servers(config))
+        if config.turns:
+            self.parts.relay.configure(read_turn_servers(config), server.fingerprint)
+
+    # ---- signal
+
+    def _signal_changed(self, is_up: bool) -> None:
+        for runner in list(self.peers.values()):
+            runner.handle(SignalChanged(is_up))
+        self._announce()
+        self._callbacks.on_change()
+
+    def _on_signal(self, sender: PublicKey, message: SignalMessage) -> None:
+        runner = self.peers.get(sender)
+        if runner is None:
+            log.debug("a signal message from %s, who is not in our map", sender.short)
+        else:
+            runner.handle(Signalled(message))
+
+    def _announce(self) -> None:
+        if self.management.is_up and self.signalling.link.is_up and self.map is not None and not self.map_is_saved:
+            self.connected.set()
+
+    # ---- STUN, paths, counters
+
+    def _send_stun(self, action: SendStun) -> None:
+        parts = self.parts
+        if parts is None:
+            return
+        if action.base.is_relay:
+            if action.base.relayed == parts.relay.relayed_address:
+                parts.relay.send_stun(action.data, action.destination)
+            return
+        try:
+            parts.tap.send(action.data, action.base.ip, action.destination)
+        except OSError as error:  # a failed check, no more
+            log.debug("STUN to %s not sent: %s", action.destination, error)
+
+    def _on_relay_stun(self, data: bytes, peer: Address) -> None:
+        relayed = self.parts.relay.relayed_address if self.parts else None
+        if relayed is not None:
+            self._mux.on_relay(data, peer, relayed)
+
+    def _local_changed(self, moved: bool = False) -> None:
+        """Candidates or the relay changed: every peer wants to know."""
+        if self.parts is None:
+            return
+        event = LocalChanged(self.parts.network.refresh(), moved)
+        for runner in list(self.peers.values()):
+            runner.handle(event)
+        self._callbacks.on_change()
+
+    def _network_changed(self, snapshot: Snapshot) -> None:
+        assert self.parts is not None
+        log.info("the network changed: %s", ", ".join(sorted(str(address.ip) for address in snapshot.addresses)) or "no address")
+        if self.parts.network.set_snapshot(snapshot):
+            self.parts.relay.network_changed()
+            self._local_changed(moved=True)
+
+    def _peer_changed(self) -> None:
+        if self.parts is not None:
+            self.parts.wake_poll.set()
+        self._callbacks.on_change()
+
+    async def _poll_statistics(self, parts: _Parts) -> None:
+        while True:
+            if self.peers:
+                statistics, now = await parts.device.statistics(), time.time()
+                for key, counted in statistics.items():
+                    if (runner := self.peers.get(key)) is not None:
+                        runner.count(counted, now)
+            closely = any(runner.wants_statistics for runner in self.peers.values())
+            parts.wake_poll.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_CLOSELY if closely else POLL):
+                    await parts.wake_poll.wait()
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first failure, out of however many groups around it."""
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -1,0 +1,113 @@
+"""The stream to the signal server and what is sent beside it, with a supervision of its own."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from helper.clients.backoff import Backoff
+from helper.clients.signal import SignalClient
+from helper.engine.link import Link
+from helper.peer.messages import SignalMessage, from_body, to_body
+from protocol.errors import CoveyError, ServerUnreachable
+from protocol.generated.signalexchange_pb2 import Body
+from protocol.join_link import ServerLocation
+from protocol.keys import PrivateKey, PublicKey
+
+log = logging.getLogger(__name__)
+
+OUTGOING_MESSAGES = 1000  # that may wait; more are dropped and offered again
+AT_ONCE = 16  # messages under way, to different peers
+
+
+class Signalling:
+    """Keeps the stream up. Messages to one peer leave in order, those to many peers at once.
+
+    Args:
+        location: where the signal server is now; asked before each attempt.
+    """
+
+    def __init__(
+        self,
+        private_key: PrivateKey,
+        location: Callable[[], ServerLocation],
+        on_message: Callable[[PublicKey, SignalMessage], None],
+        on_change: Callable[[bool], None],
+    ) -> None:
+        self.link = Link()
+        self._private_key, self._location = private_key, location
+        self._on_message, self._on_change = on_message, on_change
+        self._client: SignalClient | None = None
+        self._outgoing: asyncio.Queue[tuple[PublicKey, Body]] = asyncio.Queue(OUTGOING_MESSAGES)
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._supervise(), name="signal stream")
+            group.create_task(self._send_outgoing(), name="signal sender")
+
+    def send(self, remote: PublicKey, message: SignalMessage) -> None:
+        """Queue a message. Without a stream it is dropped: everything is offered anew when the stream is back."""
+        if self._client is not None:
+            with contextlib.suppress(asyncio.QueueFull):
+                self._outgoing.put_nowait((remote, to_body(message)))
+
+    async def _supervise(self) -> None:
+        backoff, loop = Backoff(first=0.4), asyncio.get_running_loop()
+        while True:
+            location = self._location()
+            self.link.url = location.url
+            client = SignalClient(location, self._private_key)
+            try:
+                async with client.stream() as messages:
+                    backoff.reset()
+                    self._client = client
+                    self._set(True, loop.time())
+                    async for sender, body in messages:
+                        self._receive(sender, body)
+                raise ServerUnreachable("the server ended the stream")
+            except CoveyError as error:
+                log.log(logging.INFO if self.link.is_up else logging.DEBUG, "signal lost: %s", error)
+                self._client = None
+                self._set(False, loop.time(), error)
+            finally:
+                self._client = None
+                await client.close()
+            await asyncio.sleep(backoff.next())
+
+    def _set(self, is_up: bool, now: float, error: CoveyError | None = None) -> None:
+        if is_up and not self.link.is_up:
+            log.info("signal connected")
+        self.link.set(is_up, now, error)
+        while not is_up and not self._outgoing.empty():
+            self._outgoing.get_nowait()
+        self._on_change(is_up)
+
+    def _receive(self, sender: PublicKey, body: Body) -> None:
+        try:
+            message = from_body(body)
+        except ValueError as error:
+            log.debug("peer %s: ignored a signal message: %s", sender.short, error)
+            return
+        if message is not None:
+            self._on_message(sender, message)
+
+    async def _send_outgoing(self) -> None:
+        limit = asyncio.Semaphore(AT_ONCE)
+        last: dict[PublicKey, asyncio.Task[None]] = {}
+
+        async def send(remote: PublicKey, body: Body, before: asyncio.Task[None] | None) -> None:
+            if before is not None:
+                await asyncio.wait([before])
+            async with limit:
+                if self._client is None:
+                    return
+                try:
+                    await self._client.send(remote, body)
+                except CoveyError as error:
+                    log.debug("peer %s: a signal message was not sent: %s", remote.short, error)
+
+        async with asyncio.TaskGroup() as group:
+            while True:
+                remote, body = await self._outgoing.get()
+                last = {key: task for key, task in last.items() if not task.done()}
+                last[remote] = group.create_task(send(remote, body, last.get(remote)))

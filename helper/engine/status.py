@@ -1,0 +1,148 @@
+"""The status document: what is, in NetBird's keys where it has them. Pure, apart from reading the clocks it is given."""
+
+import time
+from asyncio import get_running_loop
+from datetime import UTC, datetime
+from typing import Any
+
+from helper.engine.link import Link
+from helper.engine.session import Session
+from helper.engine.verdict import reason
+from helper.ice.pair import Pair
+from helper.peer.events import State
+from helper.peer.runner import PeerRunner
+from helper.relay.relay import Relay
+from helper.settings import Settings
+from protocol import local_api as api
+from protocol.addresses import Address
+from protocol.errors import CoveyError, LoginNeeded, LoginRefused
+from protocol.keys import PublicKey
+from protocol.version import VERSION
+
+PEER_STATUS = {
+    State.CALLING: "Connecting",
+    State.CHECKING: "Connecting",
+    State.SHAKING_HANDS: "Connecting",
+    State.CONNECTED: "Connected",
+}
+
+
+def status_document(
+    settings: Settings, own: PublicKey, session: Session | None, error: CoveyError | None, notes: list[str]
+) -> api.StatusDocument:
+    """Put the document together; without a session it says what is known."""
+    now = get_running_loop().time()
+    wall = time.time() - now  # what turns the loop's clock into seconds since 1970
+    parts = session.parts if session else None
+    peers = [_peer(runner, session, now, wall) for runner in session.peers.values()] if session else []
+    peers.sort(key=lambda peer: (peer["fqdn"], peer["publicKey"]))
+    return {
+        "daemonVersion": VERSION,
+        "daemonStatus": _daemon_status(session, error),
+        "error": _error(error),
+        "notes": list(notes),
+        "management": _link(session.management if session else None, settings.server.url if settings.server else "", now, wall),
+        "signal": _link(session.signalling.link if session else None, "", now, wall),
+        "relays": _relays(parts.relay if parts else None),
+        "ip": str(session.address) if session else "",
+        "publicKey": own.text,
+        "fqdn": session.fqdn if session else "",
+        "interface": parts.device.name if parts else "",
+        "usesKernelInterface": parts.device.is_kernel if parts else False,
+        "wireguardPort": parts.device.port if parts else settings.wireguard_port,
+        "networkMapSaved": bool(session and session.map_is_saved),
+        "candidates": [str(candidate) for candidate in parts.network.view.candidates] if parts else [],
+        "peers": {
+            "total": len(peers),
+            "connected": sum(peer["status"] == "Connected" for peer in peers),
+            "details": peers,
+        },
+    }
+
+
+def _daemon_status(session: Session | None, error: CoveyError | None) -> str:
+    if isinstance(error, LoginNeeded):
+        return "NeedsLogin"
+    if isinstance(error, LoginRefused):
+        return "LoginFailed"
+    if session is None:
+        return "Idle"
+    return "Connected" if session.management.is_up and session.signalling.link.is_up and session.parts else "Connecting"
+
+
+def _error(error: CoveyError | None) -> api.ErrorBody | None:
+    return {"code": error.code, "sentence": str(error), "hint": error.hint} if error else None
+
+
+def _link(link: Link | None, url: str, now: float, wall: float) -> api.LinkStatus:
+    if link is None:
+        return {"url": url, "connected": False, "error": "", "since": ""}
+    since = _iso(wall + link.since) if link.since else ""
+    return {"url": link.url or url, "connected": link.is_up, "error": str(link.error or ""), "since": since}
+
+
+def _relays(relay: Relay | None) -> api.RelaysStatus:
+    if relay is None:
+        return {"total": 0, "available": 0, "details": []}
+    server = relay.server
+    detail: api.RelayStatus = {
+        "uri": f"{'turns' if server.transport == 'tls' else 'turn'}:{server.host}:{server.port}" if server else "",
+        "available": relay.relayed_address is not None,
+        "transport": relay.transport or "",
+        "error": str(relay.error or ""),
+    }
+    return {"total": 1, "available": int(detail["available"]), "details": [detail]}
+
+
+def _peer(runner: PeerRunner, session: Session, now: float, wall: float) -> api.PeerStatus:
+    connection, remote = runner.connection, runner.remote
+    pair, counted = connection.path, connection.statistics
+    is_connected = connection.state is State.CONNECTED
+    relayed = bool(pair and pair.relays)
+    return {
+        "fqdn": remote.fqdn,
+        "ip": str(remote.ip),
+        "publicKey": remote.key.text,
+        "status": PEER_STATUS[connection.state],
+        "connectionType": ("Relayed" if relayed else "P2P") if pair and is_connected else "-",
+        "iceCandidateType": {"local": local_kind(pair, session) if pair else "", "remote": pair.remote.kind if pair else ""},
+        "iceCandidateEndpoint": {"local": _local_endpoint(pair, session) if pair else "", "remote": str(pair.remote.address) if pair else ""},
+        "relayAddress": _relay_address(pair) if pair and relayed else "",
+        "lastWireguardHandshake": _iso(counted.last_handshake if counted else 0),
+        "transferReceived": counted.received if counted else 0,
+        "transferSent": counted.sent if counted else 0,
+        "latency": int((pair.round_trip or 0) * 1e9) if pair else 0,
+        "lossPercent": round(pair.loss_percent, 1) if pair else 0.0,
+        "pathSince": _iso(wall + connection.path_since),
+        "reason": reason(runner, session, now),
+    }
+
+
+def local_kind(pair: Pair, session: Session) -> str:
+    """Which of our candidates the other side sees: what it saw us as says so."""
+    if pair.base.is_relay:
+        return "relay"
+    if pair.mapped is None or pair.mapped.ip == pair.base.ip:
+        return "host"
+    known = {c.address: c.kind for c in session.parts.network.view.candidates} if session.parts else {}
+    return known.get(pair.mapped, "prflx")
+
+
+def _local_endpoint(pair: Pair, session: Session) -> str:
+    if pair.base.relayed is not None:
+        return str(pair.base.relayed)
+    port = session.parts.device.port if session.parts else 0
+    return str(pair.mapped or Address(pair.base.ip, port))
+
+
+def _relay_address(pair: Pair) -> str:
+    return str(pair.base.relayed or pair.remote.address)
+
+
+def _iso(seconds: float) -> str:
+    """A time as text; NetBird's zero time for never."""
+    if not seconds:
+        return "0001-01-01T00:00:00Z"
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+

@@ -1,0 +1,55 @@
+"""Why a peer is relayed or not connected: one sentence, from what this side knows. Pure."""
+
+from helper.engine.session import Session
+from helper.ice.candidates import is_routed
+from helper.peer.events import State
+from helper.peer.runner import PeerRunner
+
+
+def reason(runner: PeerRunner, session: Session, now: float) -> str:
+    """One sentence, empty for a peer that is connected directly."""
+    connection = runner.connection
+    match connection.state:
+        case State.CONNECTED | State.SHAKING_HANDS if connection.path is not None and connection.path.relays:
+            return _why_relayed(runner, session)
+        case State.CONNECTED:
+            return ""
+        case State.SHAKING_HANDS:
+            return "A path is open, but WireGuard's handshake has not come through yet."
+        case State.CHECKING:
+            return _why_checking(runner, session)
+        case _:
+            return _why_calling(session)
+
+
+def _why_calling(session: Session) -> str:
+    if not session.signalling.link.is_up:
+        return "The signal server can't be reached, so the peer can't be called."
+    return "The peer does not answer our calls: it is off, offline or not running Covey."
+
+
+def _why_checking(runner: PeerRunner, session: Session) -> str:
+    agent = runner.connection.session.agent
+    if not session.parts or not session.parts.network.view.bases:
+        return "This machine has no network."
+    tried = len(agent.pairs)
+    relay = session.parts.relay
+    if relay.relayed_address is None:
+        return f"None of {tried} candidate pairs answers yet, and no relay can be reached{f' ({relay.error})' if relay.error else ''}."
+    return f"None of {tried} candidate pairs answers yet."
+
+
+def _why_relayed(runner: PeerRunner, session: Session) -> str:
+    connection, parts = runner.connection, session.parts
+    if parts is None:
+        return "Relayed."
+    if parts.network.gatherer.servers_silent or (parts.relay.transport not in (None, "udp") and not parts.network.gatherer.mapped):
+        return "Relayed because this network lets no UDP out; only TCP reaches the relay."
+    agent = connection.session.agent
+    remotes = {pair.remote.address: pair.remote for pair in agent.pairs.values() if pair.remote.kind != "relay"}
+    if not any(candidate.kind in ("srflx", "prflx") or is_routed(candidate.address.ip) for candidate in remotes.values()):
+        return "Relayed because the peer knows no public address of its own; UDP may be blocked on its side."
+    seen = sum(candidate.kind == "prflx" for candidate in remotes.values())
+    if seen or any(pair.mapped and pair.mapped not in parts.network.gatherer.mapped.values() for pair in agent.pairs.values() if pair.relays == 1):
+        return "Relayed because no direct pair answers: at least one side is behind a NAT that uses another port for each destination."
+    return f"Relayed because none of {sum(not p.relays for p in agent.pairs.values())} direct candidate pairs answers; they are tried on."

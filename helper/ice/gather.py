@@ -1,0 +1,117 @@
+"""Server-reflexive addresses of this machine, learnt from STUN servers and kept alive. Pure.
+
+All peers share WireGuard's port, so one gathering serves them all. The first server that answered for a base is asked again
+every REFRESH seconds: that keeps the NAT's mapping open and shows when the NAT gave us another address.
+"""
+
+from dataclasses import dataclass
+
+from aioice import stun
+
+from helper.ice import binding
+from helper.ice.agent import SendStun
+from helper.ice.candidates import Base
+from protocol.addresses import Address
+
+RETRIES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # seconds between questions to a server that has not answered
+GIVE_UP_FOR = 30.0  # seconds until a silent server is asked again
+REFRESH = 20.0  # seconds; NATs keep UDP mappings for 30 s or more (RFC 4787, REQ-5 asks for 2 minutes)
+LOST_AFTER = 3  # refreshes in a row without an answer: ask all servers again
+
+
+@dataclass(slots=True)
+class _Question:
+    base: Base
+    server: Address
+    tries: int = 0
+    next_at: float = 0.0
+    answered: bool = False
+    silent_rounds: int = 0
+    asked_at: float = 0.0
+
+
+class Gatherer:
+    """Asks every STUN server from every base of its family.
+
+    Attributes:
+        mapped: what each base looks like from outside.
+        round_trips: seconds to each server that answered.
+    """
+
+    def __init__(self) -> None:
+        self.mapped: dict[Base, Address] = {}
+        self.round_trips: dict[Address, float] = {}
+        self._questions: dict[tuple[Base, Address], _Question] = {}
+        self._asked: dict[bytes, _Question] = {}
+
+    def configure(self, bases: set[Base], servers: tuple[Address, ...], now: float, *, afresh: bool = False) -> None:
+        """Say whom to ask from where. `afresh`: the network changed, so what was learnt before is void."""
+        wanted = {(base, server) for base in bases for server in servers if base.ip.version == server.ip.version}
+        if afresh:
+            self._questions.clear()
+            self._asked.clear()
+            self.mapped.clear()
+        self._questions = {key: question for key, question in self._questions.items() if key in wanted}
+        for base, server in wanted - self._questions.keys():
+            self._questions[base, server] = _Question(base, server, next_at=now)
+        self.mapped = {base: address for base, address in self.mapped.items() if base in bases}
+
+    @property
+    def deadline(self) -> float:
+        return min((question.next_at for question in self._questions.values()), default=float("inf"))
+
+    @property
+    def servers_silent(self) -> bool:
+        """No STUN server has answered, though each was asked several times: UDP may be blocked."""
+        return bool(self._questions) and all(q.silent_rounds > 0 and not q.answered for q in self._questions.values())
+
+    def advance(self, now: float) -> list[SendStun]:
+        """Ask what is due."""
+        actions: list[SendStun] = []
+        for question in self._questions.values():
+            if now < question.next_at:
+                continue
+            if question.tries >= len(RETRIES):
+                question.tries, question.answered = 0, False
+                question.silent_rounds += 1
+                question.next_at = now + GIVE_UP_FOR
+                if question.silent_rounds == LOST_AFTER:
+                    self._wake_others(question, now)
+                continue
+            transaction, data = binding.plain_request()
+            self._asked[transaction] = question
+            question.next_at = now + RETRIES[question.tries]
+            question.tries += 1
+            question.asked_at = now
+            actions.append(SendStun(data, question.base, question.server, transaction))
+        return actions
+
+    def receive(self, message: stun.Message, source: Address, base: Base, now: float) -> bool:
+        """Take in an answer; True if it changes what a base looks like from outside."""
+        question = self._asked.pop(message.transaction_id, None)
+        if question is None or (question.base, question.server) != (base, source) or message.message_class != stun.Class.RESPONSE:
+            return False
+        mapped = binding.mapped_address(message)
+        if mapped is None:
+            return False
+        self._asked = {key: value for key, value in self._asked.items() if value is not question}
+        self.round_trips[source] = now - question.asked_at
+        keeper = self._keeper(base)
+        question.answered, question.tries, question.silent_rounds = True, 0, 0
+        question.next_at = now + REFRESH if keeper in (None, question) else float("inf")
+        if keeper not in (None, question):  # one mapping a base is enough to tell; the first answer counts
+            return False
+        before, self.mapped[base] = self.mapped.get(base), mapped
+        return before != mapped
+
+    def _keeper(self, base: Base) -> _Question | None:
+        """The question that keeps this base's mapping alive: the first that was answered."""
+        for question in self._questions.values():
+            if question.base == base and question.answered and question.next_at != float("inf"):
+                return question
+        return None
+
+    def _wake_others(self, lost: _Question, now: float) -> None:
+        for question in self._questions.values():
+            if question.base == lost.base and question is not lost:
+                question.next_at = min(question.next_at, now)

@@ -1,0 +1,64 @@
+"""The privileged helper's command line: `covey-helper run`."""
+
+import asyncio
+import logging
+import pathlib
+import sys
+from typing import Annotated
+
+import typer
+
+from protocol.errors import CoveyError
+from protocol.version import VERSION
+
+app = typer.Typer(
+    help="Covey's helper: the one privileged program. It keeps the tunnel; `covey` tells it what to do.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def run(
+    state_dir: Annotated[pathlib.Path, typer.Option(help="Where the key and the settings are kept.")] = pathlib.Path("/var/lib/covey"),
+    socket: Annotated[pathlib.Path, typer.Option(help="The local API's socket.")] = pathlib.Path("/run/covey/helper.sock"),
+    interface: Annotated[str, typer.Option(help="Name of the WireGuard interface, at most 15 characters.")] = "covey0",
+    wireguard: Annotated[str, typer.Option(help="auto, kernel or userspace.")] = "auto",
+    wireguard_port: Annotated[
+        int, typer.Option(help="UDP port for all peers; 0: one at random, kept over restarts.", min=0, max=65535)
+    ] = 0,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Run the helper until it is told to end (TERM or Ctrl-C). Needs root, or CAP_NET_ADMIN and CAP_NET_RAW."""
+    if wireguard not in ("auto", "kernel", "userspace"):
+        raise typer.BadParameter("is auto, kernel or userspace", param_hint="--wireguard")
+    if log_level.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise typer.BadParameter("is debug, info, warning or error", param_hint="--log-level")
+    if not 1 <= len(interface) <= 15 or "/" in interface or interface.split() != [interface]:
+        raise typer.BadParameter("is 1 to 15 characters without spaces or slashes", param_hint="--interface")
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+    from helper.daemon import serve  # heavy: only when there is something to do
+    from helper.engine.engine import Options
+
+    try:
+        asyncio.run(serve(state_dir, socket, Options(interface, wireguard, wireguard_port)))  # type: ignore[arg-type]
+    except CoveyError as error:
+        print(f"{error}\n{error.hint}", file=sys.stderr)
+        raise typer.Exit(error.exit_code) from None
+
+
+@app.command()
+def version() -> None:
+    """Say which version this is."""
+    print(VERSION)
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,344 @@
+"""One remote peer, from the first offer to a live tunnel and through every change of path. Pure.
+
+            offers, answered or not            pair selected               handshake seen
+    Calling ------------------------> Checking -------------> Shaking hands -------------> Connected
+       ^                                 ^                          |                          |
+       |        nothing works: anew      |      no handshake        |    path lost, or the     |
+       +---------------------------------+--------------------------+---- handshake too old ---+
+
+The states are not stored: they follow from what is known (`state`). A restart of ICE makes a new session with new
+credentials; the old one goes on carrying traffic and proving its path until the new one has selected a pair.
+"""
+
+import random
+import secrets
+from dataclasses import dataclass, field
+
+from aioice import stun
+
+from helper.clients.backoff import Backoff
+from helper.ice.agent import Action as IceAction
+from helper.ice.agent import Agent, Credentials, PairSelected, PathLost
+from helper.ice.candidates import Base, Candidate
+from helper.ice.pair import Pair
+from helper.peer.events import (
+    Action,
+    Counted,
+    Event,
+    LocalChanged,
+    LocalView,
+    SendSignal,
+    SessionChanged,
+    SignalChanged,
+    Signalled,
+    SourceFor,
+    State,
+    StunReceived,
+    TimePassed,
+    UsePath,
+)
+from helper.peer.messages import Answer, Description, GoIdle, Offer, SignalMessage, Trickle
+from helper.wireguard.device import PeerStatistics
+from protocol.addresses import Address
+
+CHECKS_TIMEOUT = 15.0  # seconds from the answer on within which some pair must work; ours
+RESTART_AFTER = 0.3  # seconds without any path before ICE starts anew; ours
+HANDSHAKE_RETRIES = (1.0, 2.0, 4.0, 8.0)  # seconds after which the initiator sets up the peer afresh; ours
+RESPONDER_PATIENCE = 5.0  # seconds until the responder may start a handshake too; NetBird's
+HANDSHAKE_MAX_AGE = 180.0  # seconds; Reject-After-Time (WireGuard paper, section 6.1); we keep alive every 25 s
+PERSISTENT_KEEPALIVE = 25  # seconds
+REOFFER_RELAYED = (10.0, 60.0)  # seconds: candidates that got lost are told again while the path is relayed
+
+
+@dataclass(slots=True)
+class _Session:
+    agent: Agent
+    identity: bytes = field(default_factory=lambda: secrets.token_bytes(5))
+    remote: bytes | None = None  # the other side's session
+    answered_at: float | None = None
+
+
+class PeerConnection:
+    """The connection to one peer.
+
+    Args:
+        controlling: we control ICE and start the handshake (protocol.keys.is_controlling).
+        source_for: which of our addresses routing chooses towards an address.
+    """
+
+    def __init__(self, *, controlling: bool, view: LocalView, source_for: SourceFor, now: float, signal_up: bool) -> None:
+        self.controlling, self.view = controlling, view
+        self._source_for, self._signal_up = source_for, signal_up
+        self.session = self._new_session()
+        self.former: _Session | None = None  # still carries traffic while the new session looks for a path
+        self.path: Pair | None = None
+        self.path_since = now
+        self.handshake_age: float | None = None
+        self.remote_version = ""
+        self.statistics: PeerStatistics | None = None
+        self.restarts = 0
+        self._device: bytes | None = None
+        self._session_lives = False
+        self._retired: list[bytes] = []
+        self._early: list[Trickle] = []
+        self._backoff = Backoff(rng=random.Random())
+        self._offer_at = now
+        self._restart_at = float("inf")
+        self._handshake_at = float("inf")  # when the wait for the handshake ends
+        self._handshake_tries = 0
+
+    def start(self, now: float) -> list[Action]:
+        """Say what to do first; everything after follows from events."""
+        return self._ice(self.session, self.session.agent.set_bases(set(self.view.bases), now), now) + self._time_passed(now)
+
+    # ---- views
+
+    @property
+    def state(self) -> State:
+        if self.path is not None:
+            return State.CONNECTED if self._session_lives else State.SHAKING_HANDS
+        return State.CHECKING if self.session.remote is not None else State.CALLING
+
+    @property
+    def ufrags(self) -> tuple[str, ...]:
+        return tuple(session.agent.local.ufrag for session in self._sessions())
+
+    @property
+    def deadline(self) -> float:
+        """When TimePassed is wanted next, on the event loop's clock."""
+        own = (self._offer_at if self._signal_up else float("inf"), self._restart_at, self._handshake_at)
+        return min(*own, *(session.agent.deadline for session in self._sessions()))
+
+    @property
+    def wants_statistics(self) -> bool:
+        """A handshake is awaited: the counters are wanted soon."""
+        return self.path is not None and not self._session_lives
+
+    def _sessions(self) -> list[_Session]:
+        return [self.session] if self.former is None else [self.session, self.former]
+
+    # ---- the machine
+
+    def handle(self, event: Event, now: float) -> list[Action]:
+        """Take in one event and say what to do about it; `now` is the event loop's clock, in seconds."""
+        match event:
+            case LocalChanged(view, moved):
+                return self._local_changed(view, moved, now)
+            case SignalChanged(is_up):
+                self._signal_up = is_up
+                if is_up and self.path is None:
+                    self._backoff.reset()
+                    self._offer_at = now
+                return self._time_passed(now)
+            case Signalled(message):
+                return self._signalled(message, now)
+            case StunReceived(message, source, base):
+                return self._stun(message, source, base, now)
+            case Counted(statistics, handshake_age):
+                return self._counted(statistics, handshake_age, now)
+            case TimePassed():
+                return self._time_passed(now)
+
+    def _signalled(self, message: SignalMessage, now: float) -> list[Action]:
+        match message:
+            case Offer(description):
+                return self._described(description, True, now)
+            case Answer(description):
+                return self._described(description, False, now)
+            case Trickle():
+                return self._trickled(message, now)
+            case GoIdle():  # lazy peers sleep; we keep the path and wake them with the next offer
+                return []
+
+    def _local_changed(self, view: LocalView, moved: bool, now: float) -> list[Action]:
+        known, self.view = set(self.view.candidates), view
+        if moved:
+            return self._restart(now)
+        actions: list[Action] = []
+        for session in self._sessions():
+            actions += self._ice(session, session.agent.set_bases(set(view.bases), now), now)
+        if self._signal_up:
+            ufrag = self.session.agent.local.ufrag
+            actions += [SendSignal(Trickle(candidate, ufrag)) for candidate in view.candidates if candidate not in known]
+        return actions
+
+    def _described(self, description: Description, is_offer: bool, now: float) -> list[Action]:
+        if description.credentials is None or description.identity in self._retired:
+            return []
+        self.remote_version = description.version or self.remote_version
+        actions: list[Action] = []
+        if self.session.remote != description.identity:
+            stale = description.about is not None and description.about != self.session.identity
+            if stale and not is_offer:
+                return []
+            if self.session.remote is not None:
+                self._retired = [*self._retired[-7:], self.session.remote]
+                if stale or description.about is None:  # the other side began anew: so do we
+                    actions += self._renew(now)
+            self.session.remote, self.session.answered_at = description.identity, now
+            actions += self._ice(self.session, self.session.agent.set_remote(description.credentials, now), now)
+            if self.path is not None and all(one.agent.selected is None for one in self._sessions()):
+                self.path, self.path_since = None, now
+        for candidate in (*description.candidates, *self._take_early(description.credentials.ufrag)):
+            actions += self._ice(self.session, self.session.agent.add_remote(candidate, now), now)
+        if description.device is not None and description.device != self._device:
+            if self._device is not None:
+                self._session_lives = False  # WireGuard over there began anew and knows no session with us
+            self._device = description.device
+        if is_offer:
+            actions.insert(0, SendSignal(Answer(self._description())))
+        self._offer_at = now + CHECKS_TIMEOUT if self.path is None else float("inf")
+        return actions
+
+    def _take_early(self, ufrag: str) -> list[Candidate]:
+        found = [trickle.candidate for trickle in self._early if trickle.ufrag in (ufrag, None)]
+        self._early = []
+        return found
+
+    def _trickled(self, trickle: Trickle, now: float) -> list[Action]:
+        remote = self.session.agent.remote
+        if remote is None or (trickle.ufrag is not None and trickle.ufrag != remote.ufrag):
+            self._early = [*self._early[-31:], trickle]  # the offer it belongs to may come later
+            return []
+        return self._ice(self.session, self.session.agent.add_remote(trickle.candidate, now), now)
+
+    def _stun(self, message: stun.Message, source: Address, base: Base, now: float) -> list[Action]:
+        actions: list[Action] = []
+        for session in self._sessions():
+            actions += self._ice(session, session.agent.receive(message, source, base, now), now)
+        return actions
+
+    def _counted(self, statistics: PeerStatistics, handshake_age: float | None, now: float) -> list[Action]:
+        before, self.statistics = self.statistics, statistics
+        if before is not None and statistics.received > before.received:
+            for session in self._sessions():
+                session.agent.heard(now)
+        fresh = handshake_age is not None and (self.handshake_age is None or handshake_age < self.handshake_age)
+        self.handshake_age = handshake_age
+        lived = self._session_lives
+        if handshake_age is None or handshake_age > HANDSHAKE_MAX_AGE:
+            self._session_lives = False
+            if lived and self.path is not None:
+                self._expect_handshake(now)
+        elif fresh:
+            self._session_lives = True
+            self._handshake_at, self._handshake_tries = float("inf"), 0
+            if not lived and self.path is not None:
+                return [UsePath(self.path, None)]  # the responder takes up endpoint and keepalive now
+        return []
+
+    def _time_passed(self, now: float) -> list[Action]:
+        actions: list[Action] = []
+        for session in self._sessions():
+            actions += self._ice(session, session.agent.advance(now), now)
+        if now >= self._handshake_at:
+            actions += self._handshake_missing(now)
+        if now >= self._restart_at:
+            actions += self._restart(now)
+        if now >= self._offer_at and self._signal_up:
+            if self.session.answered_at is not None and self.path is None and now - self.session.answered_at >= CHECKS_TIMEOUT:
+                actions += self._renew(now)
+            actions += self._offer(now)
+        return actions
+
+    # ---- sessions
+
+    def _new_session(self) -> _Session:
+        credentials = Credentials(secrets.token_hex(8), secrets.token_hex(16))
+        agent = Agent(credentials, controlling=self.controlling, tie_breaker=secrets.randbits(64), source_for=self._source_for)
+        return _Session(agent)
+
+    def _renew(self, now: float) -> list[Action]:
+        """Begin a new session; the present one stays as long as it carries traffic."""
+        if self.session.agent.selected is not None:
+            self.former = self.session
+        self.session = self._new_session()
+        self.restarts += 1
+        self._restart_at = float("inf")
+        actions: list[Action] = [SessionChanged(self.ufrags)]
+        return actions + self._ice(self.session, self.session.agent.set_bases(set(self.view.bases), now), now)
+
+    def _restart(self, now: float) -> list[Action]:
+        """Begin a new session of our own accord and offer it."""
+        if self.session.remote is not None:
+            self._retired = [*self._retired[-7:], self.session.remote]
+        self._backoff.reset()
+        actions = self._renew(now)
+        if self.former is not None:  # its bases may be gone
+            actions += self._ice(self.former, self.former.agent.set_bases(set(self.view.bases), now), now)
+        self._offer_at = now
+        return actions + (self._offer(now) if self._signal_up else [])
+
+    def _offer(self, now: float) -> list[Action]:
+        if self.path is not None and self.session.agent.selected is not None:
+            self._offer_at = now + REOFFER_RELAYED[1] if self.path.relays else float("inf")
+        else:
+            self._offer_at = now + self._backoff.next()
+        return [SendSignal(Offer(self._description()))]
+
+    def _description(self) -> Description:
+        return Description(
+            credentials=self.session.agent.local,
+            session=self.session.identity,
+            about=self.session.remote,
+            device=self.view.device,
+            wireguard_port=self.view.wireguard_port,
+            candidates=self.view.candidates,
+        )
+
+    # ---- paths
+
+    def _ice(self, session: _Session, ice_actions: list[IceAction], now: float) -> list[Action]:
+        actions: list[Action] = []
+        for action in ice_actions:
+            match action:
+                case PairSelected(pair):
+                    actions += self._selected(session, pair, now)
+                case PathLost():
+                    self._lost(session, now)
+                case _:
+                    actions.append(action)
+        return actions
+
+    def _selected(self, session: _Session, pair: Pair, now: float) -> list[Action]:
+        if session is self.former and self.session.agent.selected is not None:
+            return []
+        actions: list[Action] = []
+        if session is self.session and self.former is not None:
+            self.former = None
+            actions.append(SessionChanged(self.ufrags))
+        former, self.path, self.path_since = self.path, pair, now
+        self._restart_at = float("inf")
+        self._backoff.reset()
+        self._offer_at = now + REOFFER_RELAYED[0] if pair.relays else float("inf")
+        if self._session_lives:
+            return [*actions, UsePath(pair, former)]
+        self._expect_handshake(now)
+        return [*actions, UsePath(pair, former, afresh=self.controlling, await_handshake=not self.controlling)]
+
+    def _lost(self, session: _Session, now: float) -> None:
+        if session is self.former:
+            self.former = None
+        if all(one.agent.selected is None for one in self._sessions()):
+            self.path, self.path_since = None, now
+            self._handshake_at = float("inf")
+            if session is self.session:
+                self._restart_at = now + RESTART_AFTER
+
+    def _expect_handshake(self, now: float) -> None:
+        self._handshake_tries = 0
+        self._handshake_at = now + (HANDSHAKE_RETRIES[0] if self.controlling else RESPONDER_PATIENCE)
+
+    def _handshake_missing(self, now: float) -> list[Action]:
+        """Packets of ICE pass but no handshake came: try again, then doubt the path."""
+        if self.path is None:
+            self._handshake_at = float("inf")
+            return []
+        self._handshake_tries += 1
+        if self._handshake_tries < len(HANDSHAKE_RETRIES):
+            self._handshake_at = now + HANDSHAKE_RETRIES[self._handshake_tries]
+            return [UsePath(self.path, None, afresh=True)]
+        self._handshake_at = float("inf")
+        self.path, self.path_since, self.former = None, now, None
+        self.session.agent.selected = None
+        return self._restart(now)

@@ -1,0 +1,123 @@
+"""What two peers say to each other over signalling, as values; the wire form is signalexchange.Body. Pure."""
+
+from dataclasses import dataclass, field
+
+from helper.ice.agent import Credentials
+from helper.ice.candidates import Candidate, parse_sdp, to_sdp
+from protocol.generated.signalexchange_pb2 import Body, RosenpassConfig
+
+NETBIRD_VERSION = "0.77.1"  # whose wire we speak
+SESSION_LENGTH = 5
+MAX_CANDIDATES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """An offer or an answer: one side's ICE session.
+
+    Attributes:
+        credentials: None from a peer that does without ICE.
+        session: 5 random bytes that name the sender's session; None from peers that know none.
+        about: which session of the receiver it speaks of, as far as the sender knows one.
+        device: names the sender's WireGuard device; another one than before has lost the session with us.
+        candidates: those known so far.
+    """
+
+    credentials: Credentials | None
+    session: bytes | None = None
+    about: bytes | None = None
+    device: bytes | None = None
+    wireguard_port: int = 0
+    version: str = ""
+    candidates: tuple[Candidate, ...] = field(default=())
+
+    @property
+    def identity(self) -> bytes:
+        """Tells this session of the sender from its others."""
+        return self.session or (self.credentials.ufrag.encode() if self.credentials else b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    description: Description
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    description: Description
+
+
+@dataclass(frozen=True, slots=True)
+class Trickle:
+    """One more candidate. `ufrag` names the sender's session it belongs to, as far as the sender says so."""
+
+    candidate: Candidate
+    ufrag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GoIdle:
+    """The peer puts the connection to sleep until there is traffic."""
+
+
+SignalMessage = Offer | Answer | Trickle | GoIdle
+
+
+def to_body(message: SignalMessage) -> Body:
+    match message:
+        case Trickle(candidate, ufrag):
+            return Body(type=Body.CANDIDATE, payload=to_sdp(candidate, ufrag or ""))
+        case GoIdle():
+            return Body(type=Body.GO_IDLE)
+        case Offer(description) | Answer(description):
+            credentials = description.credentials
+            body = Body(
+                type=Body.OFFER if isinstance(message, Offer) else Body.ANSWER,
+                payload=f"{credentials.ufrag}:{credentials.password}" if credentials else ":",
+                wgListenPort=description.wireguard_port,
+                netBirdVersion=description.version or NETBIRD_VERSION,
+                rosenpassConfig=RosenpassConfig(),
+            )
+            if description.session is not None:
+                body.sessionId = description.session
+            if description.about is not None:
+                body.remoteSessionId = description.about
+            if description.device is not None:
+                body.deviceId = description.device
+            if credentials:
+                body.candidates.extend(to_sdp(candidate, credentials.ufrag) for candidate in description.candidates)
+            return body
+
+
+def from_body(body: Body) -> SignalMessage | None:
+    """Read a message; None for kinds that ask nothing of us. Raises ValueError for what a sound peer would not send."""
+    if body.type in (Body.OFFER, Body.ANSWER):
+        description = _description(body)
+        return Offer(description) if body.type == Body.OFFER else Answer(description)
+    if body.type == Body.CANDIDATE:
+        return Trickle(*parse_sdp(body.payload))
+    if body.type == Body.GO_IDLE:
+        return GoIdle()
+    return None
+
+
+def _description(body: Body) -> Description:
+    ufrag, colon, password = body.payload.partition(":")
+    if not colon or len(body.payload) > 600:
+        raise ValueError("an offer carries ufrag and password")
+    candidates: list[Candidate] = []
+    for text in body.candidates[:MAX_CANDIDATES]:
+        try:
+            candidates.append(parse_sdp(text)[0])
+        except ValueError:  # one that is of no use does not spoil the others
+            continue
+    session = body.sessionId if body.HasField("sessionId") and len(body.sessionId) == SESSION_LENGTH else None
+    return Description(
+        credentials=Credentials(ufrag, password) if ufrag and password else None,
+        session=session,
+        about=body.remoteSessionId[:SESSION_LENGTH] if body.HasField("remoteSessionId") else None,
+        device=body.deviceId[:16] if body.HasField("deviceId") else None,
+        wireguard_port=body.wgListenPort if body.wgListenPort <= 65535 else 0,
+        version=body.netBirdVersion[:64],
+        candidates=tuple(candidates),
+    )

@@ -1,0 +1,220 @@
+"""Carries out what a PeerConnection decides: STUN by tap or relay, signalling, WireGuard. The thin shell around one peer."""
+
+import asyncio
+import logging
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from aioice import stun
+
+from helper.engine.network_map import RemotePeer
+from helper.ice.agent import PermitPeer, SendStun
+from helper.ice.candidates import Base
+from helper.ice.mux import Mux
+from helper.ice.pair import Pair
+from helper.peer.connection import PERSISTENT_KEEPALIVE, PeerConnection
+from helper.peer.events import (
+    Action,
+    Counted,
+    Event,
+    LocalView,
+    SendSignal,
+    SessionChanged,
+    SourceFor,
+    StunReceived,
+    TimePassed,
+    UsePath,
+)
+from helper.peer.messages import SignalMessage
+from helper.relay.relay import Relay, RelayPath
+from helper.wireguard.device import Device, PeerSettings, PeerStatistics
+from protocol.addresses import Address
+from protocol.errors import CoveyError
+from protocol.keys import PrivateKey, PublicKey, is_controlling
+
+log = logging.getLogger(__name__)
+
+FORMER_RELAY_PATH_LIFETIME = 3.0  # seconds that a proxy lives on after its path was left, for late packets
+WATCH_SWITCH = 1.0  # seconds after a change of path in which the endpoint is watched closely
+
+
+class SendStunFunction(Protocol):
+    def __call__(self, action: SendStun) -> None: ...
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What all peers share."""
+
+    private_key: PrivateKey
+    device: Device
+    relay: Relay
+    mux: Mux
+    send_stun: SendStunFunction
+    send_signal: Callable[[PublicKey, SignalMessage], None]
+    source_for: SourceFor
+    on_change: Callable[[], None]
+
+
+class PeerLog(logging.LoggerAdapter[logging.Logger]):
+    """Begins every line with the peer's short key."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        return f"peer {self.extra['peer'] if self.extra else '?'}: {msg}", kwargs
+
+
+class PeerRunner:
+    """Runs the connection to one peer until `close`."""
+
+    def __init__(self, remote: RemotePeer, around: Surroundings, view: LocalView, *, signal_up: bool) -> None:
+        self.remote, self._around = remote, around
+        self._loop = asyncio.get_running_loop()
+        self._log = PeerLog(log, {"peer": remote.key.short})
+        self.connection = PeerConnection(
+            controlling=is_controlling(around.private_key.public, remote.key),
+            view=view,
+            source_for=around.source_for,
+            now=self._loop.time(),
+            signal_up=signal_up,
+        )
+        self.endpoint: Address | None = None  # where WireGuard shall send
+        self._relay_path: RelayPath | None = None
+        self._registered: tuple[str, ...] = ()
+        self._timer: asyncio.TimerHandle | None = None
+        self._watch_until = 0.0
+        self._wanted: asyncio.Queue[UsePath] = asyncio.Queue()
+        self._worker = asyncio.create_task(self._drive_device(), name=f"peer {remote.key.short}")
+        self._register()
+        self._carry_out(self.connection.start(self._loop.time()))
+        self._schedule()
+
+    # ---- events in
+
+    def handle(self, event: Event) -> None:
+        before = self.connection.state
+        self._carry_out(self.connection.handle(event, self._loop.time()))
+        self._schedule()
+        if self.connection.state is not before:
+            self._log.debug("%s -> %s", before.value, self.connection.state.value)
+            self._around.on_change()
+
+    def count(self, statistics: PeerStatistics, wall_clock: float) -> None:
+        """Take in WireGuard's counters, and set the endpoint again where a late relayed packet moved it."""
+        age = max(0.0, wall_clock - statistics.last_handshake) if statistics.last_handshake else None
+        self.handle(Counted(statistics, age))
+        moved = self.endpoint is not None and statistics.endpoint not in (None, self.endpoint)
+        if moved and self._wanted.empty() and self.connection.path is not None and not self.connection.wants_statistics:
+            self._log.debug("WireGuard's endpoint moved to %s, back to %s", statistics.endpoint, self.endpoint)
+            self._wanted.put_nowait(UsePath(self.connection.path, None))
+
+    @property
+    def wants_statistics(self) -> bool:
+        return self.connection.wants_statistics or self._loop.time() < self._watch_until
+
+    async def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        for ufrag in self._registered:
+            self._around.mux.unregister(ufrag)
+        self._worker.cancel()
+        await asyncio.gather(self._worker, return_exceptions=True)
+        if self._relay_path is not None:
+            self._relay_path.close()
+
+    def _on_stun(self, message: stun.Message, source: Address, base: Base) -> None:
+        self.handle(StunReceived(message, source, base))
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self.handle(TimePassed())
+
+    def _schedule(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        deadline = self.connection.deadline
+        self._timer = self._loop.call_at(deadline, self._on_time) if deadline != float("inf") else None
+
+    # ---- actions out
+
+    def _carry_out(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case SendStun(transaction=transaction):
+                    if transaction is not None:
+                        self._around.mux.expect(transaction, self._on_stun)
+                    self._around.send_stun(action)
+                case PermitPeer(ip):
+                    self._around.relay.permit(ip)
+                case SendSignal(message):
+                    self._around.send_signal(self.remote.key, message)
+                case SessionChanged():
+                    self._register()
+                case UsePath():
+                    self._use(action)
+
+    def _register(self) -> None:
+        wanted = self.connection.ufrags
+        for ufrag in set(self._registered) - set(wanted):
+            self._around.mux.unregister(ufrag)
+        for ufrag in wanted:
+            self._around.mux.register(ufrag, self._on_stun)
+        self._registered = wanted
+
+    def _use(self, action: UsePath) -> None:
+        pair = action.pair
+        if action.former is not pair:
+            trip = f", {pair.round_trip * 1000:.0f} ms" if pair.round_trip is not None else ""
+            self._log.info("%s (%s%s)", "connected directly" if not pair.relays else "relayed", pair, trip)
+            self._around.on_change()
+        try:
+            self.endpoint = self._endpoint(pair)
+        except OSError as error:
+            self._log.warning("no way to the relay: %s", error)
+            return
+        self._watch_until = self._loop.time() + WATCH_SWITCH
+        self._wanted.put_nowait(action)
+
+    def _endpoint(self, pair: Pair) -> Address:
+        """Where WireGuard sends to use this pair: the remote address, or the proxy that leads to it by our relay."""
+        if pair.base.is_relay:
+            if self._relay_path is not None and self._relay_path.peer != pair.remote.address:
+                self._relay_path.close()
+                self._relay_path = None
+            if self._relay_path is None:
+                self._relay_path = self._around.relay.open_path(pair.remote.address)
+            self._relay_path.deliver()
+            return self._relay_path.endpoint
+        if self._relay_path is not None:
+            self._relay_path.inject_from(pair.remote.address, pair.base.ip)
+            self._loop.call_later(FORMER_RELAY_PATH_LIFETIME, self._drop_relay_path, self._relay_path)
+        return pair.remote.address
+
+    def _drop_relay_path(self, path: RelayPath) -> None:
+        in_use = self.connection.path is not None and self.connection.path.base.is_relay
+        if path is self._relay_path and not in_use:
+            path.close()
+            self._relay_path = None
+
+    # ---- WireGuard, one call after the other
+
+    async def _drive_device(self) -> None:
+        await self._call(self._around.device.set_peer(self._settings(None, 0)))
+        while True:
+            action = await self._wanted.get()
+            if self.endpoint is None:
+                continue
+            device = self._around.device
+            if action.afresh:
+                await self._call(device.set_peer(self._settings(self.endpoint, PERSISTENT_KEEPALIVE), afresh=True))
+            elif not action.await_handshake:
+                await self._call(device.set_endpoint(self.remote.key, self.endpoint, PERSISTENT_KEEPALIVE))
+
+    async def _call(self, call: Any) -> None:
+        try:
+            await call
+        except (CoveyError, OSError) as error:
+            self._log.warning("WireGuard refused a change: %s", error)
+
+    def _settings(self, endpoint: Address | None, keepalive: int) -> PeerSettings:
+        return PeerSettings(self.remote.key, self.remote.allowed_ips, endpoint, keepalive)
