@@ -1,0 +1,126 @@
+"""The local API between helper and app: what is asked, and the status document (JSON).
+
+The status uses NetBird's keys where it has them. Its times are ISO 8601 in UTC, `0001-01-01T00:00:00Z` for never.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self, TypedDict
+
+from protocol.errors import UsageError
+
+MAX_TEXT = 4096  # characters of any field of a request
+
+
+@dataclass(frozen=True, slots=True)
+class UpRequest:
+    """What `up` may say; whatever is left out stays as the helper knows it.
+
+    Attributes:
+        timeout: seconds to wait until management and signal are up.
+    """
+
+    management_url: str | None = None
+    join_link: str | None = None
+    setup_key: str | None = None
+    hostname: str | None = None
+    timeout: float | None = None
+
+    def __repr__(self) -> str:
+        return f"UpRequest(management_url={self.management_url!r}, hostname={self.hostname!r}, ...)"
+
+    def to_json(self) -> dict[str, Any]:
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_json(cls, data: object) -> Self:
+        """Read a request. Raises UsageError naming the field that is wrong."""
+        if not isinstance(data, dict):
+            raise UsageError("The request is not a JSON object.")
+        known = {field.name for field in fields(cls)}
+        for name in data:
+            if name not in known:
+                raise UsageError(f"The request has an unknown field: {str(name)[:40]!r}.")
+        for name in known - {"timeout"}:
+            value = data.get(name)
+            if value is not None and (not isinstance(value, str) or not value or len(value) > MAX_TEXT):
+                raise UsageError(f"The field {name} is not a text of 1 to {MAX_TEXT} characters.")
+        timeout = data.get("timeout")
+        if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 3600):
+            raise UsageError("The field timeout is not a number of seconds up to 3600.")
+        if data.get("management_url") and data.get("join_link"):
+            raise UsageError("Give either the server's address or a join link, not both.")
+        return cls(**data)
+
+
+class ErrorBody(TypedDict):
+    code: str
+    sentence: str
+    hint: str
+
+
+class LinkStatus(TypedDict):
+    url: str
+    connected: bool
+    error: str
+    since: str
+
+
+class RelayStatus(TypedDict):
+    uri: str
+    available: bool
+    transport: str  # udp, tcp or tls
+    error: str
+
+
+class RelaysStatus(TypedDict):
+    total: int
+    available: int
+    details: list[RelayStatus]
+
+
+class Ends(TypedDict):
+    local: str
+    remote: str
+
+
+class PeerStatus(TypedDict):
+    fqdn: str
+    ip: str
+    publicKey: str
+    status: str  # Connected, Connecting or Idle
+    connectionType: str  # P2P, Relayed or -
+    iceCandidateType: Ends
+    iceCandidateEndpoint: Ends
+    relayAddress: str
+    lastWireguardHandshake: str
+    transferReceived: int  # bytes
+    transferSent: int
+    latency: int  # nanoseconds, 0 while unknown
+    lossPercent: float  # of the last checks on the path
+    pathSince: str
+    reason: str  # why it is relayed or not connected; empty for a direct path
+
+
+class PeersStatus(TypedDict):
+    total: int
+    connected: int
+    details: list[PeerStatus]
+
+
+class StatusDocument(TypedDict):
+    daemonVersion: str
+    daemonStatus: str  # Idle, Connecting, Connected, NeedsLogin or LoginFailed
+    error: ErrorBody | None
+    notes: list[str]
+    management: LinkStatus
+    signal: LinkStatus
+    relays: RelaysStatus
+    ip: str  # with the overlay's prefix length
+    publicKey: str
+    fqdn: str
+    interface: str
+    usesKernelInterface: bool
+    wireguardPort: int
+    networkMapSaved: bool  # the peers are those of an earlier time; the server has not been reached since
+    candidates: list[str]
+    peers: PeersStatus
