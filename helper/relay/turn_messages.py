@@ -36,7 +36,7 @@ def build(method: int, transaction_id: bytes, attributes: Attributes, key: bytes
     if key is None:
         return struct.pack("!HH", method, len(body)) + COOKIE + transaction_id + body
     signed = struct.pack("!HH", method, len(body) + INTEGRITY_LENGTH) + COOKIE + transaction_id + body
-    return signed + _attribute(MESSAGE_INTEGRITY, hmac.digest(signed, key, "sha1"))
+    return signed + _attribute(MESSAGE_INTEGRITY, hmac.digest(key, signed, "sha1"))
 
 
 def build_send_indication(transaction_id: bytes, peer: Address, data: bytes) -> bytes:
