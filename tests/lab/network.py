@@ -7,7 +7,6 @@ Everything that a lab makes carries its own prefix and goes when the `with` bloc
 left behind goes when the next one begins. Needs root, or root of a user namespace.
 """
 
-import contextlib
 import itertools
 import os
 import re
@@ -40,7 +39,7 @@ class Lab:
 
     def __init__(self, logs: Path | None = None, prefix: str | None = None) -> None:
         self.prefix = prefix or f"cvlab{os.getpid()}-{next(self._count)}-"
-        self.scratch = Path(tempfile.mkdtemp(prefix="covey-lab-"))
+        self.scratch = Path(tempfile.mkdtemp(prefix=self.prefix))
         self.logs = logs or self.scratch / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
         self.nodes: dict[str, Node] = {}
@@ -197,11 +196,14 @@ def _settings(interface: str, place: Node, v4: Iterable[str], v6: Iterable[str])
 
 def sweep() -> None:
     """Remove what labs left whose process is dead."""
-    left = set()
-    with contextlib.suppress(FileNotFoundError):
-        for entry in NAMESPACES.iterdir():
-            made_by = re.fullmatch(r"cvlab(\d+)-\d+-.+", entry.name)
-            if made_by and not Path("/proc", made_by[1]).exists():
-                left.add(entry.name)
-    if left:
-        remove(left)
+    places = [place for place in (NAMESPACES, Path(tempfile.gettempdir())) if place.exists()]
+    left = [entry for place in places for entry in place.glob("cvlab*") if _is_orphan(entry.name)]
+    remove({entry.name for entry in left if entry.parent == NAMESPACES})
+    for entry in left:
+        if entry.parent != NAMESPACES:
+            shutil.rmtree(entry, ignore_errors=True)
+
+
+def _is_orphan(name: str) -> bool:
+    made_by = re.match(r"cvlab(\d+)-\d+-", name)
+    return made_by is not None and not Path("/proc", made_by[1]).exists()

@@ -178,6 +178,8 @@ def end(process: Process, patience: float = 10.0) -> None:
 
 def remove(namespaces: set[str]) -> None:
     """End every process inside and delete the namespaces with their resolver files."""
+    if not namespaces:
+        return
     for number in (signal.SIGTERM, signal.SIGKILL):
         living = pids_in(namespaces)
         for pid in living:
