@@ -87,6 +87,7 @@ def holder() -> int | None:
 def start_holder() -> None:
     """Make a user namespace that lasts until `stop_holder`."""
     check()
+    (runtime_folder() / "lab.json").unlink(missing_ok=True)  # of a lab that went with its user namespace
     words = [*UNSHARE, "sh", "-c", f"{SET_UP}while :; do sleep 3600; done", "covey-lab-holder"]
     pipe = subprocess.PIPE
     process = subprocess.Popen(
