@@ -11,6 +11,9 @@ import typer
 from protocol.errors import CoveyError
 from protocol.version import VERSION
 
+STATE_DIR = pathlib.Path("/var/lib/covey")
+SOCKET = pathlib.Path("/run/covey/helper.sock")
+
 app = typer.Typer(
     help="Covey's helper: the one privileged program. It keeps the tunnel; `covey` tells it what to do.",
     no_args_is_help=True,
@@ -21,7 +24,9 @@ app = typer.Typer(
 
 @app.command()
 def run(
-    state_dir: Annotated[pathlib.Path, typer.Option(help="Where the key and the settings are kept.")] = pathlib.Path("/var/lib/covey"),
+    state_dir: Annotated[pathlib.Path, typer.Option(help="Where the key and the settings are kept.")] = pathlib.Path(
+        "/var/lib/covey"
+    ),
     socket: Annotated[pathlib.Path, typer.Option(help="The local API's socket.")] = pathlib.Path("/run/covey/helper.sock"),
     interface: Annotated[str, typer.Option(help="Name of the WireGuard interface, at most 15 characters.")] = "covey0",
     wireguard: Annotated[str, typer.Option(help="auto, kernel or userspace.")] = "auto",

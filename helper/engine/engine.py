@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError
-from protocol.local_api import StatusDocument, UpRequest
 
 from helper.clients.backoff import Backoff
 from helper.clients.management import ManagementClient
@@ -23,6 +22,7 @@ from helper.wireguard.device import Backend
 from protocol.errors import CoveyError, LoginNeeded, LoginRefused, PortTaken, ServerUnreachable, TimedOut, UsageError
 from protocol.generated.management_pb2 import LoginResponse, PeerSystemMeta, SyncResponse
 from protocol.join_link import JoinLink, ServerLocation
+from protocol.local_api import StatusDocument, UpRequest
 
 log = logging.getLogger(__name__)
 M = TypeVar("M", LoginResponse, SyncResponse)

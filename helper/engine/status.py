@@ -3,7 +3,6 @@
 import time
 from asyncio import get_running_loop
 from datetime import UTC, datetime
-from typing import Any
 
 from helper.engine.link import Link
 from helper.engine.session import Session
@@ -19,6 +18,7 @@ from protocol.errors import CoveyError, LoginNeeded, LoginRefused
 from protocol.keys import PublicKey
 from protocol.version import VERSION
 
+NOWHERE: api.Ends = {"local": "", "remote": ""}
 PEER_STATUS = {
     State.CALLING: "Connecting",
     State.CHECKING: "Connecting",
@@ -99,14 +99,18 @@ def _peer(runner: PeerRunner, session: Session, now: float, wall: float) -> api.
     pair, counted = connection.path, connection.statistics
     is_connected = connection.state is State.CONNECTED
     relayed = bool(pair and pair.relays)
+    kinds, endpoints = NOWHERE, NOWHERE
+    if pair:
+        kinds = {"local": _local_kind(pair, session), "remote": pair.remote.kind}
+        endpoints = {"local": _local_endpoint(pair, session), "remote": str(pair.remote.address)}
     return {
         "fqdn": remote.fqdn,
         "ip": str(remote.ip),
         "publicKey": remote.key.text,
         "status": PEER_STATUS[connection.state],
         "connectionType": ("Relayed" if relayed else "P2P") if pair and is_connected else "-",
-        "iceCandidateType": {"local": local_kind(pair, session) if pair else "", "remote": pair.remote.kind if pair else ""},
-        "iceCandidateEndpoint": {"local": _local_endpoint(pair, session) if pair else "", "remote": str(pair.remote.address) if pair else ""},
+        "iceCandidateType": kinds,
+        "iceCandidateEndpoint": endpoints,
         "relayAddress": _relay_address(pair) if pair and relayed else "",
         "lastWireguardHandshake": _iso(counted.last_handshake if counted else 0),
         "transferReceived": counted.received if counted else 0,
@@ -118,7 +122,7 @@ def _peer(runner: PeerRunner, session: Session, now: float, wall: float) -> api.
     }
 
 
-def local_kind(pair: Pair, session: Session) -> str:
+def _local_kind(pair: Pair, session: Session) -> str:
     """Which of our candidates the other side sees: what it saw us as says so."""
     if pair.base.is_relay:
         return "relay"
@@ -144,5 +148,3 @@ def _iso(seconds: float) -> str:
     if not seconds:
         return "0001-01-01T00:00:00Z"
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-

@@ -32,24 +32,28 @@ def _why_checking(runner: PeerRunner, session: Session) -> str:
     agent = runner.connection.session.agent
     if not session.parts or not session.parts.network.view.bases:
         return "This machine has no network."
-    tried = len(agent.pairs)
+    tried = f"None of {len(agent.pairs)} candidate pairs answers yet"
     relay = session.parts.relay
-    if relay.relayed_address is None:
-        return f"None of {tried} candidate pairs answers yet, and no relay can be reached{f' ({relay.error})' if relay.error else ''}."
-    return f"None of {tried} candidate pairs answers yet."
+    if relay.relayed_address is not None:
+        return f"{tried}."
+    return f"{tried}, and no relay can be reached{f' ({relay.error})' if relay.error else ''}."
 
 
 def _why_relayed(runner: PeerRunner, session: Session) -> str:
-    connection, parts = runner.connection, session.parts
+    parts = session.parts
     if parts is None:
         return "Relayed."
-    if parts.network.gatherer.servers_silent or (parts.relay.transport not in (None, "udp") and not parts.network.gatherer.mapped):
+    gatherer, relay = parts.network.gatherer, parts.relay
+    if gatherer.servers_silent or (relay.transport not in (None, "udp") and not gatherer.mapped):
         return "Relayed because this network lets no UDP out; only TCP reaches the relay."
-    agent = connection.session.agent
-    remotes = {pair.remote.address: pair.remote for pair in agent.pairs.values() if pair.remote.kind != "relay"}
+    pairs = runner.connection.session.agent.pairs.values()
+    remotes = {pair.remote.address: pair.remote for pair in pairs if pair.remote.kind != "relay"}
     if not any(candidate.kind in ("srflx", "prflx") or is_routed(candidate.address.ip) for candidate in remotes.values()):
         return "Relayed because the peer knows no public address of its own; UDP may be blocked on its side."
-    seen = sum(candidate.kind == "prflx" for candidate in remotes.values())
-    if seen or any(pair.mapped and pair.mapped not in parts.network.gatherer.mapped.values() for pair in agent.pairs.values() if pair.relays == 1):
-        return "Relayed because no direct pair answers: at least one side is behind a NAT that uses another port for each destination."
-    return f"Relayed because none of {sum(not p.relays for p in agent.pairs.values())} direct candidate pairs answers; they are tried on."
+    ours_differ = any(pair.mapped and pair.mapped not in gatherer.mapped.values() for pair in pairs if not pair.base.is_relay)
+    theirs_differ = any(candidate.kind == "prflx" for candidate in remotes.values())
+    if ours_differ or theirs_differ:
+        side = "both sides are" if ours_differ and theirs_differ else "this side is" if ours_differ else "the peer is"
+        return f"Relayed because {side} behind a NAT that uses another port for each destination (symmetric)."
+    direct = sum(not pair.relays for pair in pairs)
+    return f"Relayed because none of {direct} direct candidate pairs answers; they are tried on."

@@ -213,7 +213,7 @@ class PeerConnection:
         if before is not None and statistics.received > before.received:
             for session in self._sessions():
                 session.agent.heard(now)
-        fresh = handshake_age is not None and (self.handshake_age is None or handshake_age < self.handshake_age)
+        fresh = before is None or statistics.last_handshake != before.last_handshake
         self.handshake_age = handshake_age
         lived = self._session_lives
         if handshake_age is None or handshake_age > HANDSHAKE_MAX_AGE:

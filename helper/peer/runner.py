@@ -27,7 +27,8 @@ from helper.peer.events import (
     UsePath,
 )
 from helper.peer.messages import SignalMessage
-from helper.relay.relay import Relay, RelayPath
+from helper.relay.path import RelayPath
+from helper.relay.relay import Relay
 from helper.wireguard.device import Device, PeerSettings, PeerStatistics
 from protocol.addresses import Address
 from protocol.errors import CoveyError
