@@ -35,6 +35,6 @@ def open_tap(port: int, on_datagram: OnDatagram, *, fwmark: int = 0) -> Abstract
     """
     if sys.platform == "linux":
         from helper.tap.linux import open_tap as open_backend
-    else:
-        raise OSError("no STUN tap for this system yet")
-    return open_backend(port, on_datagram, fwmark=fwmark)
+
+        return open_backend(port, on_datagram, fwmark=fwmark)
+    raise OSError("there is no STUN tap for this system")
