@@ -76,7 +76,7 @@ async def probe_tls(address: Address, context: ssl.SSLContext, server_name: str)
     except ssl.SSLCertVerificationError:
         raise
     except ssl.SSLError as error:
-        raise NotTls(f"{address} answers, but TLS fails: {error.reason or 'the handshake broke off'}") from None
+        raise NotTls(f"{address} answers, but not as TLS asks ({error.reason or 'the handshake broke off'})") from None
     except OSError as error:
         raise NotTls(f"{address} {reason_of(error)} during the TLS handshake") from None
     finally:

@@ -46,6 +46,7 @@ class Received:
         self._reading: asyncio.Task[object] | None = None
         self._doubted: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self._within = watchdog.echo
+        self._heard = asyncio.get_running_loop().time()
 
     def __aiter__(self) -> Self:
         return self
@@ -72,7 +73,8 @@ class Received:
         """The next frame, or `grpc.aio.EOF`."""
         if self._reading is None:
             self._reading = asyncio.create_task(self._read())
-        await asyncio.wait({self._reading, self._doubted}, timeout=self._watchdog.idle, return_when=asyncio.FIRST_COMPLETED)
+        idle = self._heard + self._watchdog.idle - asyncio.get_running_loop().time()
+        await asyncio.wait({self._reading, self._doubted}, timeout=max(idle, 0.0), return_when=asyncio.FIRST_COMPLETED)
         if not self._reading.done():
             await self._prove(self._reading, self._within if self._doubted.done() else self._watchdog.echo)
         if self._doubted.done():
@@ -93,6 +95,8 @@ class Received:
     async def _read(self) -> object:
         try:
             with losses_told(self._server):
-                return await self._call.read()
+                frame: object = await self._call.read()
         except grpc.aio.AioRpcError as error:
             raise ServerUnreachable(f"{self._server} ended the stream: {words_of(error)}") from None
+        self._heard = asyncio.get_running_loop().time()
+        return frame

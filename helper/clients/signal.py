@@ -8,7 +8,7 @@ import asyncio
 import ipaddress
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 PEER_ID, REGISTERED = "x-wiretrustee-peer-id", "x-wiretrustee-peer-registered"
 REGISTER_TIMEOUT = 10.0  # seconds until the registered header, dialing not included
+REASON_TIMEOUT = 1.0  # seconds for the server to say why it refuses a registration
 SEND_TIMEOUT, SEND_TRIES = 10.0, 3  # seconds for all tries of one message
 MAX_BODY = 64 * 1024  # bytes of a sealed body; ours
 
@@ -70,10 +71,12 @@ class SignalClient:
             yield self._received
         finally:
             self._stub, received, self._received = None, self._received, None
-            if received is not None:
-                await received.close()
-            await self.close()
-            self._is_streaming = False
+            try:
+                if received is not None:
+                    await received.close()
+                await self.close()
+            finally:
+                self._is_streaming = False
 
     async def send(self, remote: PublicKey, body: Body) -> None:
         """Seal a message and hand it to the server, which drops it silently if the peer is not there.
@@ -117,9 +120,12 @@ class SignalClient:
         with self._failures_told():
             async with asyncio.timeout(REGISTER_TIMEOUT):
                 headers = await call.initial_metadata()
-                if (REGISTERED, "1") not in ((str(key), value) for key, value in headers or ()):
-                    await call.read()  # raises the reason, if the server gave one
-                    raise ServerUnreachable(f"{self._name} does not confirm our registration")
+            if (REGISTERED, "1") in ((str(key), value) for key, value in headers or ()):
+                return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REASON_TIMEOUT):
+                    await call.read()  # raises the reason, if the server gives one
+        raise ServerUnreachable(f"{self._name} does not confirm our registration")
 
     async def _heartbeat(self) -> None:
         """Send ourselves a message that the server has to bring back."""
