@@ -1,36 +1,39 @@
 # `make setup` builds .venv with all programs; demo, test and bench call it. `make help` lists the rest.
-PYTHON ?= python3
 BIN := .venv/bin
+PREREQUISITES := sh installers/linux/prerequisites.sh
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
+PROTOS := protocol/management.proto protocol/signalexchange.proto
+export PATH := $(PATH):/usr/sbin:/sbin
 
 .PHONY: help setup tools generate check test unit lab demo bench clean
+.DELETE_ON_ERROR:
 
 help:
-	@echo "make setup   .venv with covey, covey-helper, covey-server, covey-lab"
+	@echo "make setup   .venv with covey, covey-helper, covey-server, covey-lab; PYTHON=... chooses the interpreter"
 	@echo "make demo    two machines behind two NATs meet, live"
 	@echo "make test    every test, the lab included (root)"
 	@echo "make unit    only what needs no root"
-	@echo "make lab     only the network laboratory (root)"
-	@echo "make bench   measure, compare, write build/bench.json; ONLY=name,... for a part"
+	@echo "make lab     only the network laboratory (root); ONLY=... is pytest's -k"
+	@echo "make bench   measure, compare, write build/bench.json (root); ONLY=name,... for a part"
 	@echo "make check   ruff, mypy for three systems, import-linter"
 
 setup: .venv/ready .venv/generated
 
 .venv/ready: requirements.lock pyproject.toml
-	@installers/linux/prerequisites.sh python
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@python=$$($(PREREQUISITES) python) && echo "setting up .venv with $$python" && "$$python" -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
 	@touch $@
 
-.venv/generated: .venv/ready protocol/management.proto protocol/signalexchange.proto
-	$(BIN)/python -m protocol.generate
+.venv/generated: .venv/ready $(PROTOS) protocol/generate.py
+	@$(BIN)/python -m protocol.generate
 	@touch $@
 
-generate:
+generate: .venv/ready
 	$(BIN)/python -m protocol.generate
 
 tools:
-	@installers/linux/prerequisites.sh lab
+	@$(PREREQUISITES) lab
 
 check: setup
 	$(BIN)/ruff check .
@@ -41,18 +44,18 @@ check: setup
 	$(BIN)/lint-imports
 
 unit: setup
-	$(BIN)/pytest -n auto -m "not lab"
+	$(BIN)/pytest -q -n auto -m "not lab"
 
 lab: setup tools
-	$(BIN)/pytest -m lab tests/lab
+	$(AS_ROOT) $(BIN)/pytest -q -m lab $(if $(ONLY),-k "$(ONLY)") tests
 
 test: setup tools check unit lab
 
 demo: setup tools
-	$(BIN)/covey-lab demo
+	@$(BIN)/covey-lab demo
 
 bench: setup tools
-	$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
+	@$(AS_ROOT) $(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
 
 clean:
 	rm -rf .venv build protocol/generated *.egg-info

@@ -1,18 +1,76 @@
 #!/bin/sh
-# Install what Covey needs from the system's packages, only what is missing: `prerequisites.sh python|lab`.
+# Install what Covey needs from the system's packages, and only what is missing.
+#
+#   prerequisites.sh python   a Python >= 3.11 that can make virtual environments; prints its path on stdout
+#   prerequisites.sh lab      what the laboratory, the demonstration and the benches run
+#   prerequisites.sh ci       both, and make
 set -eu
+PATH="$PATH:/usr/sbin:/sbin"
+LAB_PACKAGES="iproute2 nftables iputils-ping procps wireguard-go wireguard-tools conntrack coturn"
+LAB_PROGRAMS="ip ss nft ping ps wireguard-go wg conntrack turnserver"
+
+say() { echo "$*" >&2; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"
+  elif command -v sudo >/dev/null; then sudo "$@"
+  else say "This needs root: $*"; exit 1
+  fi
+}
+
+install() {
+  command -v apt-get >/dev/null || { say "Install these with your system's package manager: $*"; exit 1; }
+  say "installing: $*"
+  log=$(mktemp)
+  # A package that brings a daemon (coturn) must not start it: it would hold port 3478 and face the network.
+  quiet=
+  if [ ! -e /usr/sbin/policy-rc.d ]; then
+    quiet=/usr/sbin/policy-rc.d
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$quiet" >/dev/null
+    as_root chmod 755 "$quiet"
+  fi
+  installed=yes
+  as_root apt-get update -q >"$log" 2>&1 </dev/null || say "apt-get update had trouble; trying with the lists that are here"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >>"$log" 2>&1 </dev/null || installed=
+  [ -z "$quiet" ] || as_root rm -f "$quiet"
+  if [ -z "$installed" ]; then
+    tail -n 20 "$log" >&2
+    say "apt-get could not install: $*"
+    exit 1
+  fi
+  rm -f "$log"
+}
+
+usable() { "$1" -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 11); print(sys.executable)' 2>/dev/null </dev/null; }
+
+find_python() {
+  for name in ${PYTHON:-} python3 /usr/bin/python3 python3.13 python3.12 python3.11; do
+    if command -v "$name" >/dev/null && usable "$name"; then return; fi
+  done
+  return 1
+}
+
+need_python() {
+  find_python && return
+  install python3 python3-venv
+  find_python || { say "Covey needs Python 3.11 or newer with the venv module; this system's is older. Set PYTHON to one that fits."; exit 1; }
+}
+
+need_lab() {
+  for program in $LAB_PROGRAMS; do
+    command -v "$program" >/dev/null && continue
+    had_coturn=$(command -v turnserver || true)
+    install $LAB_PACKAGES
+    if [ -z "$had_coturn" ] && [ -d /run/systemd/system ]; then as_root systemctl disable --now --quiet coturn || true; fi
+    return
+  done
+}
+
 case "${1:-}" in
-  python) wanted="python3-venv" ; test=$(python3 -c 'import venv, ensurepip' 2>/dev/null && echo have || true) ;;
-  lab) wanted="iproute2 nftables iputils-ping procps wireguard-go wireguard-tools conntrack coturn"
-       test=have
-       for program in ip nft ping ps wireguard-go wg conntrack turnserver; do
-         PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null || test=
-       done ;;
-  *) echo "usage: prerequisites.sh python|lab" >&2 ; exit 2 ;;
+  python) need_python ;;
+  lab) need_lab ;;
+  ci) command -v make >/dev/null || install make
+      need_python >/dev/null
+      need_lab ;;
+  *) say "usage: prerequisites.sh python|lab|ci"; exit 2 ;;
 esac
-[ -z "$test" ] || exit 0
-sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
-command -v apt-get >/dev/null || { echo "Install these packages with your system's package manager: $wanted" >&2 ; exit 1 ; }
-echo "installing: $wanted"
-$sudo apt-get update -q >/dev/null
-DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -q --no-install-recommends $wanted >/dev/null
