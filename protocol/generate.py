@@ -18,7 +18,7 @@ def main() -> int:
     names = [f"protocol/generated/{proto.name}" for proto in sorted(ROOM.glob("*.proto"))]
     os.environ["PATH"] = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"  # the mypy plug-ins live beside python
     kinds = ("python", "grpc_python", "mypy", "mypy_grpc")
-    outputs = [f"--{kind}_out={ROOM.parent}" for kind in kinds]
+    outputs = [f"--{kind}_out={'quiet:' if 'mypy' in kind else ''}{ROOM.parent}" for kind in kinds]
     return int(protoc.main(["protoc", f"-Iprotocol/generated={ROOM}", f"-I{well_known}", *outputs, *names]))
 
 
