@@ -1,0 +1,115 @@
+"""Open sync streams and the maps they wait for: who must hear of a change, and by when."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+
+from server.management.network_map import AccountMap
+from server.management.outbox import Outbox
+from server.store import Peer, Store
+
+EPHEMERAL_LIFETIME = 600.0  # seconds after its stream closed
+LONGEST_PAUSE = 0.5  # seconds between two loads of an account while many machines join
+
+log = logging.getLogger(__name__)
+
+
+class Session:
+    """One peer's open sync stream. Await `changed` after the outbox said to wait."""
+
+    def __init__(self, peer: Peer, renewal: float | None) -> None:
+        self.peer, self.outbox, self.changed = peer, Outbox(peer.id, renewal=renewal), asyncio.Event()
+
+    def offer(self, account_map: AccountMap) -> None:
+        self.outbox.offer(account_map)
+        self.changed.set()
+
+    def end(self) -> None:
+        self.outbox.end()
+        self.changed.set()
+
+
+class Hub:
+    def __init__(self, store: Store, renewal: float | None) -> None:
+        self._store, self._renewal = store, renewal
+        self._maps: dict[str, AccountMap] = {}
+        self._sessions: dict[str, Session] = {}
+        self._left: set[str] = set()
+        self._stale = asyncio.Event()
+        self._loading = asyncio.Lock()
+
+    @property
+    def connected(self) -> frozenset[str]:
+        """The ids of the peers with an open stream."""
+        return frozenset(self._sessions)
+
+    def mark_stale(self) -> None:
+        """Something was written: look soon whether a network map changed."""
+        self._stale.set()
+
+    @asynccontextmanager
+    async def session(self, peer: Peer) -> AsyncIterator[Session]:
+        """A stream of this peer with its map on offer; an older one of the same peer ends."""
+        account_map = self._maps.get(peer.account_id)
+        if account_map is None or peer.id not in account_map:
+            await self._load_changed()
+            account_map = self._maps[peer.account_id]
+        session = Session(peer, self._renewal)
+        session.offer(account_map)
+        if (older := self._sessions.get(peer.id)) is not None:
+            log.info("peer %s: a newer sync stream replaces the one it had", peer.public_key.short)
+            older.end()
+        self._sessions[peer.id] = session
+        try:
+            yield session
+        finally:
+            if self._sessions.get(peer.id) is session:
+                del self._sessions[peer.id]
+                self._left.add(peer.id)
+
+    def end_all(self) -> None:
+        for session in self._sessions.values():
+            session.end()
+
+    async def publish(self) -> None:
+        """Load what changed and offer it, for ever; at once after a quiet time, paced while changes pour in."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._stale.wait()
+            self._stale.clear()
+            began = loop.time()
+            await self._load_changed()
+            await asyncio.sleep(min(LONGEST_PAUSE, 4 * (loop.time() - began)))
+
+    async def watch(self) -> None:
+        """Notice what other processes write, for ever."""
+        async for _ in self._store.changes():
+            self.mark_stale()
+
+    async def note_presence(self, *, everybody: bool) -> None:
+        """Write down who left since the last call, and on wish who is here."""
+        left, self._left = self._left, set()
+        if seen := (self.connected | left if everybody else left):
+            await self._store.touch(seen)
+
+    async def _load_changed(self) -> None:
+        async with self._loading:
+            for account_id, serial in (await self._store.serials()).items():
+                known = self._maps.get(account_id)
+                if known is None or known.serial != serial:
+                    account, peers = await self._store.members(account_id)
+                    account_map = AccountMap(account, peers)
+                    self._maps[account_id] = account_map
+                    for session in self._sessions.values():
+                        if session.peer.account_id == account_id:
+                            session.offer(account_map)
+
+
+def overdue(last_seen: Mapping[str, float], connected: Collection[str], started_at: float, now: float) -> list[str]:
+    """Which ephemeral peers to remove. After a restart each has the whole time again to come back. Unix seconds."""
+    return [
+        peer_id
+        for peer_id, seen in last_seen.items()
+        if peer_id not in connected and now >= max(seen, started_at) + EPHEMERAL_LIFETIME
+    ]

@@ -1,0 +1,88 @@
+"""What one sync stream sends next, decided without I/O.
+
+At most one network map waits, always the newest, so a slow reader costs no memory. Times are the event loop's, in seconds.
+"""
+
+from dataclasses import dataclass
+
+from server.management.network_map import AccountMap, MapContent
+
+MAP_INTERVAL = 1.0  # seconds between two maps to one peer; the first after a quiet time goes at once
+
+
+@dataclass(frozen=True, slots=True)
+class SendMap:
+    content: MapContent
+    with_config: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SendConfig:
+    """New TURN credentials, nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendFarewell:
+    """The peer was removed: this, then the end."""
+
+    serial: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndStream:
+    """A newer stream of the same peer took over, or the server stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    until: float | None  # None: until something is offered
+
+
+Step = SendMap | SendConfig | SendFarewell | EndStream | Wait
+
+
+class Outbox:
+    def __init__(self, peer_id: str, *, renewal: float | None) -> None:
+        """`renewal`: seconds after which credentials are sent anew; None: there are none."""
+        self._peer_id, self._renewal = peer_id, renewal
+        self._waiting: AccountMap | None = None
+        self._newest_serial = -1
+        self._sent_digest: bytes | None = None
+        self._next_map_at = 0.0
+        self._config_due_at: float | None = None
+        self._is_first, self._has_ended = True, False
+
+    def offer(self, account_map: AccountMap) -> None:
+        """Take in a map; one older than what was offered before changes nothing."""
+        if account_map.serial > self._newest_serial:
+            self._waiting, self._newest_serial = account_map, account_map.serial
+
+    def end(self) -> None:
+        self._has_ended = True
+
+    def next_step(self, now: float) -> Step:
+        """Say what to do now, and take it as done; call again after doing it."""
+        if self._has_ended:
+            return EndStream()
+        if self._waiting is not None and self._peer_id not in self._waiting:
+            self._has_ended = True
+            return SendFarewell(self._waiting.serial)
+        if self._config_due_at is not None and now >= self._config_due_at:
+            self._note_config(now)
+            return SendConfig()
+        if self._waiting is not None and now >= self._next_map_at:
+            content, self._waiting = self._waiting.content(self._peer_id), None
+            if content.digest != self._sent_digest:
+                self._sent_digest, self._next_map_at = content.digest, now + MAP_INTERVAL
+                with_config, self._is_first = self._is_first, False
+                if with_config:
+                    self._note_config(now)
+                return SendMap(content, with_config)
+        return Wait(self._wake_at())
+
+    def _note_config(self, now: float) -> None:
+        self._config_due_at = None if self._renewal is None else now + self._renewal
+
+    def _wake_at(self) -> float | None:
+        times = [self._config_due_at, self._next_map_at if self._waiting is not None else None]
+        return min((time for time in times if time is not None), default=None)

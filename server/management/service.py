@@ -1,0 +1,259 @@
+"""The management service on gRPC: logins, and a stream of network maps for each peer."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Self, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+
+from protocol.envelope import open_sealed, seal
+from protocol.errors import LoginNeeded
+from protocol.generated import management_pb2_grpc
+from protocol.generated.management_pb2 import (
+    Empty,
+    EncryptedMessage,
+    LoginRequest,
+    LoginResponse,
+    PeerSystemMeta,
+    ServerKeyResponse,
+    SyncMetaRequest,
+    SyncRequest,
+    SyncResponse,
+)
+from protocol.keys import PublicKey
+from server.management.answers import CallRefused, Context, answering
+from server.management.configuration import netbird_config, peer_config
+from server.management.hub import Hub, Session, overdue
+from server.management.local_networks import networks_in_use
+from server.management.meta import meta_of
+from server.management.network_map import farewell
+from server.management.outbox import EndStream, SendConfig, SendFarewell, SendMap, Wait
+from server.management.settings import ManagementSettings
+from server.store import Account, Peer, Store, setup_keys
+from server.store.addresses import check_range, choose_range, refuse_clash
+
+MAX_BODY = 256 * 1024  # bytes of a sealed request; the longest, with every address and file of a machine, has a few KiB
+HOUSEKEEPING_INTERVAL = 10.0  # seconds
+PRESENCE_ROUNDS = 6  # rounds of housekeeping between two notes of who is here
+
+M = TypeVar("M", bound=Message)
+
+log = logging.getLogger(__name__)
+
+
+class ManagementService(management_pb2_grpc.ManagementServiceServicer):
+    """Enter it before the gRPC server starts, leave it after that has stopped."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: ManagementSettings,
+        *,
+        clock: Callable[[], float] = time.time,
+        housekeeping_interval: float = HOUSEKEEPING_INTERVAL,
+    ) -> None:
+        """`clock` is unix time, in seconds."""
+        self._store, self._settings, self._clock = store, settings, clock
+        self._housekeeping_interval = housekeeping_interval
+        self._hub = Hub(store, settings.credentials_renewal)
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        self._account = await self._prepare_account()
+        self._private_key = await asyncio.to_thread(self._store.management_key)
+        self._public_key = self._private_key.public.text
+        self._started_at = self._clock()
+        async with AsyncExitStack() as stack:
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            for work in (self._hub.publish, self._hub.watch, self._keep_house):
+                stack.callback(tasks.create_task(_keep_running(work)).cancel)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.end_streams()
+        await self._stack.aclose()
+        await self._hub.note_presence(everybody=True)
+
+    @property
+    def stream_count(self) -> int:
+        return len(self._hub.connected)
+
+    def end_streams(self) -> None:
+        """Let every open sync stream end, as the server stops; helpers then look for it again."""
+        self._hub.end_all()
+
+    # ---- calls
+
+    async def GetServerKey(self, request: Empty, context: Context) -> ServerKeyResponse:
+        return ServerKeyResponse(key=self._public_key)
+
+    async def isHealthy(self, request: Empty, context: Context) -> Empty:
+        return Empty()
+
+    async def Login(self, request: EncryptedMessage, context: Context) -> EncryptedMessage:
+        async with answering(context, "Login"):
+            sender, login = self._open(LoginRequest, request)
+            if not login.HasField("meta"):
+                raise CallRefused(grpc.StatusCode.FAILED_PRECONDITION, "a login describes the machine: meta is missing")
+            peer = await self._store.find_peer(sender)
+            if peer is None:
+                peer = await self._register(sender, login)
+            else:
+                await self._update_meta(peer, login.meta)
+            config = netbird_config(self._settings, peer.id, self._clock())
+            response = LoginResponse(netbirdConfig=config, peerConfig=peer_config(self._account, peer))
+            return self._seal(response.SerializeToString(), sender)
+
+    async def Sync(self, request: EncryptedMessage, context: Context) -> None:  # type: ignore[override]
+        # As a coroutine that writes, and no generator: its clean-up runs as soon as the call is cancelled.
+        async with answering(context, "Sync"):
+            sender, sync = self._open(SyncRequest, request)
+            peer = await self._registered(sender)
+            await self._update_meta(peer, sync.meta)
+            async with self._hub.session(peer) as session:
+                await self._serve(session, context)
+
+    async def SyncMeta(self, request: EncryptedMessage, context: Context) -> Empty:
+        async with answering(context, "SyncMeta"):
+            sender, sync = self._open(SyncMetaRequest, request)
+            await self._update_meta(await self._registered(sender), sync.meta)
+            return Empty()
+
+    async def Logout(self, request: EncryptedMessage, context: Context) -> Empty:
+        """Forget the peer; one that is forgotten already is no error.
+
+        The sealed plaintext must be empty, so that no other recorded message of the peer can be replayed as this one.
+        """
+        async with answering(context, "Logout"):
+            sender, plaintext = self._unseal(request)
+            if plaintext:
+                raise CallRefused(grpc.StatusCode.INVALID_ARGUMENT, "a logout has no content")
+            if (peer := await self._store.find_peer(sender)) is not None:
+                await self._store.remove_peers([peer.id])
+                log.info("peer %s: logged out, %s is free again", sender.short, peer.name)
+                self._hub.mark_stale()
+            return Empty()
+
+    async def GetDeviceAuthorizationFlow(self, request: EncryptedMessage, context: Context) -> EncryptedMessage:
+        return await self._not_offered(context)
+
+    async def GetPKCEAuthorizationFlow(self, request: EncryptedMessage, context: Context) -> EncryptedMessage:
+        return await self._not_offered(context)
+
+    async def ExtendAuthSession(self, request: EncryptedMessage, context: Context) -> EncryptedMessage:
+        return await self._not_offered(context)
+
+    async def Job(self, request_iterator: object, context: Context) -> EncryptedMessage:  # type: ignore[override]
+        return await self._not_offered(context)
+
+    # ---- parts of calls
+
+    async def _not_offered(self, context: Context) -> EncryptedMessage:
+        """Answer at once: NetBird's client waits two seconds for these."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this server lets machines in by setup keys only")
+        raise AssertionError("abort raises")
+
+    def _unseal(self, request: EncryptedMessage) -> tuple[PublicKey, bytes]:
+        if len(request.body) > MAX_BODY:
+            raise CallRefused(grpc.StatusCode.INVALID_ARGUMENT, f"a request has at most {MAX_BODY} bytes")
+        try:
+            sender = PublicKey.from_text(request.wgPubKey)
+            return sender, open_sealed(request.body, self._private_key, sender)
+        except ValueError as error:
+            raise CallRefused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from None
+
+    def _open(self, kind: type[M], request: EncryptedMessage) -> tuple[PublicKey, M]:
+        sender, plaintext = self._unseal(request)
+        try:
+            return sender, kind.FromString(plaintext)
+        except DecodeError:
+            raise CallRefused(grpc.StatusCode.INVALID_ARGUMENT, f"the sealed message is no {kind.DESCRIPTOR.name}") from None
+
+    def _seal(self, plaintext: bytes, receiver: PublicKey) -> EncryptedMessage:
+        return EncryptedMessage(wgPubKey=self._public_key, body=seal(plaintext, self._private_key, receiver))
+
+    async def _registered(self, sender: PublicKey) -> Peer:
+        peer = await self._store.find_peer(sender)
+        if peer is None:
+            raise LoginNeeded("this machine is not registered here")
+        return peer
+
+    async def _register(self, sender: PublicKey, login: LoginRequest) -> Peer:
+        if setup_keys.is_absent(login.setupKey):
+            raise LoginNeeded("this machine is not registered here and came without a setup key")
+        if login.dnsLabels:
+            raise CallRefused(grpc.StatusCode.FAILED_PRECONDITION, "this setup key allows no extra DNS labels")
+        peer = await self._store.register(sender, login.setupKey, meta_of(login.meta))
+        log.info("peer %s: registered as %s, %s", sender.short, peer.name, peer.address)
+        self._hub.mark_stale()
+        return peer
+
+    async def _update_meta(self, peer: Peer, message: PeerSystemMeta) -> None:
+        meta = meta_of(message)
+        if meta.hostname and meta != peer.meta:
+            await self._store.update_meta(peer, meta)
+            self._hub.mark_stale()
+
+    async def _serve(self, session: Session, context: Context) -> None:
+        """Carry out what the outbox says until the stream ends."""
+        loop, sender = asyncio.get_running_loop(), session.peer.public_key
+        while True:
+            session.changed.clear()
+            match session.outbox.next_step(loop.time()):
+                case SendMap(content, with_config):
+                    config = netbird_config(self._settings, session.peer.id, self._clock()) if with_config else None
+                    await context.write(self._seal(content.sync_response(config), sender))
+                case SendConfig():
+                    config = netbird_config(self._settings, session.peer.id, self._clock())
+                    await context.write(self._seal(SyncResponse(netbirdConfig=config).SerializeToString(), sender))
+                case SendFarewell(serial):
+                    await context.write(self._seal(farewell(serial), sender))
+                case Wait(until):
+                    try:
+                        async with asyncio.timeout_at(until):
+                            await session.changed.wait()
+                    except TimeoutError:
+                        continue
+                case EndStream():
+                    return
+
+    # ---- background
+
+    async def _prepare_account(self) -> Account:
+        """Choose the range at the first start. It is compared with this machine's networks only when it is new:
+        later a helper on this machine uses it itself."""
+        account, network = await self._store.account(), self._settings.network
+        if network is not None and network != account.network:
+            check_range(network)
+            refuse_clash(network, await networks_in_use())
+        elif network is None:
+            network = account.network or choose_range(await networks_in_use(), random.SystemRandom())
+        return await self._store.set_network(network, self._settings.domain)
+
+    async def _keep_house(self) -> None:
+        rounds = 0
+        while True:
+            await asyncio.sleep(self._housekeeping_interval)
+            rounds += 1
+            await self._hub.note_presence(everybody=rounds % PRESENCE_ROUNDS == 0)
+            last_seen = await self._store.ephemeral_peers()
+            if gone := overdue(last_seen, self._hub.connected, self._started_at, self._clock()):
+                await self._store.remove_peers(gone)
+                log.info("%d ephemeral machines have left for good", len(gone))
+                self._hub.mark_stale()
+
+
+async def _keep_running(work: Callable[[], Awaitable[None]]) -> None:
+    """Run endless work, again after a failure: a full disk must not end the server."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("the management server's %s failed; it starts again", getattr(work, "__name__", "work"))
+            await asyncio.sleep(1.0)
