@@ -42,7 +42,7 @@ class Controller(Protocol):
 
 
 CONTROLLER = web.AppKey("controller", Controller)
-SOCKETS: web.AppKey[set[web.WebSocketResponse]] = web.AppKey("sockets", set)
+SOCKETS = web.AppKey("sockets", set)
 
 
 def make_app(controller: Controller) -> web.Application:
@@ -167,5 +167,6 @@ async def _events(request: web.Request) -> web.WebSocketResponse:
 
 
 async def _close_sockets(app: web.Application) -> None:
-    for stream in list(app[SOCKETS]):
+    streams: set[web.WebSocketResponse] = app[SOCKETS]
+    for stream in tuple(streams):
         await stream.close(code=WSCloseCode.GOING_AWAY, message=b"the helper ends")
