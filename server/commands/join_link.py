@@ -1,0 +1,51 @@
+"""`covey-server join-link`: the one line that lets a machine find this server, know it, and get in."""
+
+import asyncio
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from protocol.join_link import JoinLink
+from server.server_info import read_server_info
+
+
+def join_link(
+    data_dir: Annotated[Path, typer.Option(help="The folder that `covey-server up` uses.")],
+    with_setup_key: Annotated[
+        bool, typer.Option("--with-setup-key", help="Put a fresh setup key into the link, good for one machine.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Print a join link for this server."""
+    location, fingerprint = read_server_info(data_dir)
+    link = JoinLink(location)
+    if with_setup_key:
+        link = replace(link, setup_key=asyncio.run(_new_setup_key(data_dir)))
+    if as_json:
+        answer = {
+            "link": str(link),
+            "fingerprint": fingerprint.hex() if fingerprint else None,
+            "hosts": location.hosts,
+            "port": location.port,
+            "tls": location.tls,
+            "has_setup_key": link.setup_key is not None,
+        }
+        print(json.dumps(answer))
+        return
+    print(link)
+    key_hint = "" if with_setup_key else " --setup-key KEY"
+    good_for = "It lets in one machine; treat it like a password." if with_setup_key else "It holds no setup key."
+    print(f"\n{good_for} On that machine:\n  covey up --join LINK{key_hint}", file=sys.stderr)
+
+
+async def _new_setup_key(data_dir: Path) -> str:
+    """Make a one-off setup key in the server's database, whether it runs or not."""
+    from server.commands.setup_keys import create_setup_key
+    from server.store import open_store
+
+    async with open_store(data_dir, must_exist=True) as store:
+        return (await create_setup_key(store, name="join link")).key

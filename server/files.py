@@ -1,0 +1,84 @@
+"""Small files of the server's data folder."""
+
+import contextlib
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from protocol.errors import AlreadyRunning, CoveyError
+from server.store.errors import DataFolderUnusable
+
+LOCK, TURN_SECRET = "server.lock", "turn.secret"
+MAX_SOCKET_FOLDER = 90  # bytes; a socket's whole path may have 107 on Linux, 103 elsewhere
+
+
+class ServerAlreadyRunning(AlreadyRunning):
+    hint = "Stop the other one, or give this one its own --data-dir."
+
+
+class FileDamaged(CoveyError):
+    code = "file-damaged"
+    hint = "Delete the file; the next start of `covey-server up` makes it anew."
+
+
+def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a file whole or not at all, readable from the first moment on only as `mode` says."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def lock_folder(data_dir: Path) -> IO[bytes]:
+    """Claim the folder until the returned file is closed or this process ends.
+
+    Raises ServerAlreadyRunning if another server has it, DataFolderUnusable if we may not write there.
+    """
+    import fcntl  # not on Windows, where no server runs
+
+    try:
+        file = open(data_dir / LOCK, "ab")  # noqa: SIM115 the caller keeps it open
+    except OSError as error:
+        raise DataFolderUnusable(f"cannot use the folder {data_dir}: {error.strerror}") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise ServerAlreadyRunning(f"another covey-server runs on {data_dir}") from None
+    return file
+
+
+def turn_secret(data_dir: Path) -> str:
+    """The secret that TURN credentials are made from; drawn at the first call, for good. Raises FileDamaged."""
+    path = data_dir / TURN_SECRET
+    if not path.exists():
+        write_atomically(path, secrets.token_hex(32).encode() + b"\n")
+    secret = path.read_text("ascii", errors="replace").strip()
+    if len(secret) < 16:
+        raise FileDamaged(f"{path} does not hold a secret")
+    return secret
+
+
+@contextlib.contextmanager
+def socket_folder(data_dir: Path) -> Iterator[Path]:
+    """A folder of ours alone for unix sockets: in the data folder, or a temporary one where that path is too long."""
+    folder = data_dir.absolute() / "run"
+    if len(os.fsencode(folder)) > MAX_SOCKET_FOLDER:
+        with tempfile.TemporaryDirectory(prefix="covey-server-") as temporary:
+            yield Path(temporary)
+        return
+    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.chmod(0o700)
+    for leftover in folder.iterdir():  # of a server that was killed; the folder is locked, so nobody uses them
+        leftover.unlink()
+    yield folder

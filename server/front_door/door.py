@@ -1,0 +1,177 @@
+"""The front door: accepts on the public port and hands each connection to where its first bytes say it belongs.
+
+    accept -> undecided (10 s at most, bounded in number) -> spliced to gRPC or web on a unix socket
+                                                          -> handed to TURN
+                                                          -> told in one sentence what is wrong, closed
+
+TLS is not ended here: gRPC, web and TURN each do it, with the same certificate.
+"""
+
+import asyncio
+import errno
+import logging
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from server.front_door.classify import Route
+from server.front_door.peek import peek_route
+from server.front_door.refusal import PLAIN_ONLY, TLS_ONLY, refuse
+from server.front_door.splice import Splices, keep_alive
+
+log = logging.getLogger(__name__)
+
+FIRST_BYTES_TIMEOUT = 10.0  # seconds to say what is wanted
+MAX_UNDECIDED = 1024  # beyond, the one that has waited longest goes
+MAX_CONNECTIONS = 20_000
+ACCEPT_PAUSE = 0.2  # seconds, when the system is out of descriptors or memory
+
+ServeStream = Callable[[socket.socket, ssl.SSLContext | None], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """Where connections go.
+
+    Attributes:
+        grpc, web: unix sockets; they speak TLS if `tls` is given, and plain if it is None.
+        tls: for TURN; None on a server started with --plaintext.
+        turn: runs one connection to its end; None if TURN is served by another program.
+    """
+
+    grpc: Path
+    web: Path
+    tls: ssl.SSLContext | None
+    turn: ServeStream | None
+
+
+class FrontDoor:
+    """Serves public listening sockets. `async with` starts it; leaving stops accepting and ends every connection."""
+
+    def __init__(
+        self,
+        listeners: Iterable[socket.socket],
+        backends: Backends,
+        *,
+        first_bytes_timeout: float = FIRST_BYTES_TIMEOUT,
+        max_undecided: int = MAX_UNDECIDED,
+        max_connections: int = MAX_CONNECTIONS,
+    ) -> None:
+        self._listeners, self._backends = list(listeners), backends
+        self._timeout, self._max_undecided, self._max_connections = first_bytes_timeout, max_undecided, max_connections
+        self._splices = Splices()
+        self._undecided: dict[asyncio.Task[None], None] = {}  # in the order of arrival
+        self._tasks: set[asyncio.Task[None]] = set()  # all of ours: accepting, undecided, with TURN
+        self._handed_over = 0  # how many TURN or a refusal has
+        self._group = asyncio.TaskGroup()
+
+    @property
+    def connections(self) -> int:
+        """All that are open now: undecided, spliced, with TURN."""
+        return len(self._undecided) + len(self._splices) + self._handed_over
+
+    @property
+    def undecided(self) -> int:
+        return len(self._undecided)
+
+    async def __aenter__(self) -> "FrontDoor":
+        await self._group.__aenter__()
+        for listener in self._listeners:
+            self._spawn(self._accept_from(listener))
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        self._splices.abort_all()
+        await self._group.__aexit__(None, None, None)
+        for listener in self._listeners:
+            listener.close()
+
+    def _spawn(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = self._group.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _accept_from(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        listener.setblocking(False)
+        while True:
+            try:
+                sock, _ = await loop.sock_accept(listener)
+            except OSError as error:  # but for want of descriptors or memory it is one client that went away meanwhile
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    log.error("cannot accept connections: %s", error.strerror)
+                    await asyncio.sleep(ACCEPT_PAUSE)
+                continue
+            sock.setblocking(False)
+            if self.connections >= self._max_connections:
+                sock.close()
+                continue
+            if len(self._undecided) >= self._max_undecided:
+                oldest = next(iter(self._undecided))
+                del self._undecided[oldest]
+                oldest.cancel()
+            self._undecided[self._spawn(self._admit(sock))] = None
+
+    async def _admit(self, sock: socket.socket) -> None:
+        """Take one connection to where it belongs. Whatever goes wrong ends this connection and no more."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                route = await peek_route(sock)
+        except (OSError, TimeoutError):
+            sock.close()
+            return
+        except BaseException:
+            sock.close()
+            raise
+        finally:
+            self._undecided.pop(cast("asyncio.Task[None]", asyncio.current_task()), None)
+        try:
+            await self._hand_over(route, sock)
+        except (OSError, TimeoutError) as error:
+            log.debug("a connection for %s ended early: %s", route.value, error)
+        except Exception:
+            log.exception("a connection for %s failed", route.value)
+
+    async def _hand_over(self, route: Route, sock: socket.socket) -> None:
+        """Pass the socket on; whoever gets it closes it."""
+        backends = self._backends
+        is_tls = backends.tls is not None
+        match route:
+            case Route.TLS_GRPC if is_tls:
+                await self._splices.connect(sock, backends.grpc)
+            case Route.PLAIN_GRPC if not is_tls:
+                await self._splices.connect(sock, backends.grpc)
+            case Route.TLS_WEB if is_tls:
+                await self._splices.connect(sock, backends.web, ends_when_idle=True)
+            case Route.PLAIN_WEB if not is_tls:
+                await self._splices.connect(sock, backends.web, ends_when_idle=True)
+            case Route.TLS_TURN if is_tls:
+                await self._serve(self._turn(sock, backends.tls))
+            case Route.PLAIN_TURN:
+                await self._serve(self._turn(sock, None))
+            case Route.PLAIN_GRPC | Route.PLAIN_WEB:
+                await self._serve(refuse(sock, TLS_ONLY))
+            case Route.TLS_GRPC | Route.TLS_WEB | Route.TLS_TURN:
+                await self._serve(refuse(sock, PLAIN_ONLY))
+            case _:
+                sock.close()
+
+    async def _turn(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
+        if self._backends.turn is None:
+            sock.close()
+        else:
+            keep_alive(sock)
+            await self._backends.turn(sock, tls)
+
+    async def _serve(self, work: Coroutine[None, None, None]) -> None:
+        self._handed_over += 1
+        try:
+            await work
+        finally:
+            self._handed_over -= 1

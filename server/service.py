@@ -1,0 +1,161 @@
+"""The whole server in one process: who is started in which order, and stopped in the reverse one.
+
+data folder (locked) -> certificate -> public sockets -> store -> STUN/TURN -> management, signal
+  -> gRPC and web on unix sockets -> front door -> server.json, for `covey-server join-link`
+"""
+
+import asyncio
+import contextlib
+import logging
+import resource
+import signal
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
+from protocol.addresses import Address
+from protocol.errors import UsageError
+from protocol.generated.management_pb2_grpc import add_ManagementServiceServicer_to_server
+from protocol.generated.signalexchange_pb2_grpc import add_SignalExchangeServicer_to_server
+from server.certificates import ServerTls, own_certificate
+from server.config import ServerConfig, addresses_of_default_route
+from server.files import lock_folder, socket_folder, turn_secret
+from server.front_door.door import Backends, FrontDoor
+from server.front_door.listeners import listen_on, with_ipv6
+from server.grpc_server import serving_grpc
+from server.management import ManagementService, ManagementSettings
+from server.reachability import Reachability, ipv4_first, stun_of
+from server.server_info import write_server_info
+from server.signal.service import SignalService
+from server.store import open_store
+from server.store.folder import prepare_folder
+from server.stun_turn import TurnConfig, TurnService
+from server.web.app import make_app
+from server.web.serve import serving_web
+
+log = logging.getLogger(__name__)
+
+RENEWAL_CHECK = 60.0  # seconds between two looks at the certificate's files; SIGHUP makes it look at once
+
+
+async def run(config: ServerConfig, on_ready: Callable[[Reachability, tuple[Address, ...]], None]) -> None:
+    """Run the server until SIGTERM or SIGINT. `on_ready` gets where it can be reached and where it listens."""
+    loop = asyncio.get_running_loop()
+    told_to_stop, look_again = asyncio.Event(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told_to_stop.set)
+    loop.add_signal_handler(signal.SIGHUP, look_again.set)
+    _allow_many_descriptors()
+    async with serving(config, on_ready) as (tls, reachability), asyncio.TaskGroup() as group:
+        renewal = group.create_task(_watch_certificate(config, tls, reachability, look_again))
+        await told_to_stop.wait()
+        renewal.cancel()
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    config: ServerConfig, on_ready: Callable[[Reachability, tuple[Address, ...]], None]
+) -> AsyncIterator[tuple[ServerTls | None, Reachability]]:
+    """Start everything; leaving the context stops it. Raises CoveyError if something is in the way."""
+    addresses = ipv4_first(config.public_address or addresses_of_default_route())
+    if not addresses:
+        raise UsageError("this machine has no default route to tell its address from", "Give its --public-address.")
+    has_ipv6 = any(address.version == 6 for address in addresses)
+    async with contextlib.AsyncExitStack() as stack:
+        await asyncio.to_thread(prepare_folder, config.data_dir)
+        stack.enter_context(lock_folder(config.data_dir))
+        tls = _load_tls(config)
+        listeners = [stack.enter_context(listen_on(where)) for where in with_ipv6(config.listen, has_ipv6)]
+        reachability = Reachability(
+            addresses,
+            tls.certificate.public_names if tls else (),
+            listeners[0].getsockname()[1],
+            config.listen_turn.port,
+            tls.certificate.fingerprint if tls else None,
+        )
+        store = await stack.enter_async_context(open_store(config.data_dir))
+        turn = None if config.turn.uris else await stack.enter_async_context(TurnService(_turn_config(config, reachability)))
+        management = await stack.enter_async_context(ManagementService(store, _management_settings(config, reachability)))
+        sockets = stack.enter_context(socket_folder(config.data_dir))
+        signalling = SignalService()
+        await stack.enter_async_context(
+            serving_grpc(
+                sockets / "grpc",
+                tls,
+                lambda server: add_ManagementServiceServicer_to_server(management, server),
+                lambda server: add_SignalExchangeServicer_to_server(signalling, server),
+            )
+        )
+        await stack.enter_async_context(signalling)
+        await stack.enter_async_context(serving_web(make_app(), sockets / "web", tls.context if tls else None))
+        backends = Backends(
+            sockets / "grpc", sockets / "web", tls.context if tls else None, turn.serve_stream if turn is not None else None
+        )
+        await stack.enter_async_context(FrontDoor(listeners, backends))
+        write_server_info(config.data_dir, reachability)
+        on_ready(reachability, tuple(Address.of(*listener.getsockname()[:2]) for listener in listeners))
+        yield tls, reachability
+
+
+def _load_tls(config: ServerConfig) -> ServerTls | None:
+    if config.plaintext:
+        return None
+    if config.certificate is not None and config.certificate_key is not None:
+        return ServerTls(config.certificate, config.certificate_key)
+    return ServerTls(*own_certificate(config.data_dir, ipv4_first(config.public_address or addresses_of_default_route())))
+
+
+def _secret(config: ServerConfig) -> str:
+    return config.turn.secret.get_secret_value() if config.turn.secret else turn_secret(config.data_dir)
+
+
+def _turn_config(config: ServerConfig, reachability: Reachability) -> TurnConfig:
+    has_ipv6 = any(address.version == 6 for address in reachability.addresses)
+    return TurnConfig(
+        secret=_secret(config),
+        realm=config.turn.realm,
+        listen=with_ipv6(config.listen_turn, has_ipv6),
+        public_addresses=reachability.addresses,
+        relay_ports=config.turn.relay_ports,
+        user_quota=config.turn.user_quota,
+        total_quota=config.turn.total_quota,
+        allowed_peers=config.turn.allowed_peers,
+    )
+
+
+def _management_settings(config: ServerConfig, reachability: Reachability) -> ManagementSettings:
+    others = config.turn.uris
+    return ManagementSettings(
+        signal_uri=reachability.signal_uri,
+        signal_tls=reachability.has_tls,
+        hosts=reachability.hosts,
+        stun_uris=stun_of(others) if others else reachability.stun_uris,
+        turn_uris=tuple(uri for uri in others if not uri.startswith("stun:")) if others else reachability.turn_uris,
+        turn_secret=_secret(config),
+        turn_lifetime=config.turn.lifetime,
+        domain=config.domain,
+        network=config.range,
+    )
+
+
+def _allow_many_descriptors() -> None:
+    """Each helper holds three: at the front door, towards gRPC, and gRPC's own."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 131_072 if hard == resource.RLIM_INFINITY else hard
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+async def _watch_certificate(
+    config: ServerConfig, tls: ServerTls | None, reachability: Reachability, look_again: asyncio.Event
+) -> None:
+    """Take in a renewed certificate for new connections; those that are open keep theirs."""
+    while tls is not None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RENEWAL_CHECK):
+                await look_again.wait()
+        look_again.clear()
+        if tls.reload():
+            certificate = tls.certificate
+            renewed = replace(reachability, names=certificate.public_names, fingerprint=certificate.fingerprint)
+            write_server_info(config.data_dir, renewed)
+            log.info("the certificate was renewed")

@@ -1,0 +1,1 @@
+"""Signal: carries sealed messages between helpers that it cannot read."""

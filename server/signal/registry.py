@@ -1,0 +1,90 @@
+"""Who is registered with signal, and what waits for each. Pure.
+
+A peer has one registration, its newest. What is sent to it waits in its mailbox until its stream takes it; a full mailbox
+loses its oldest message, for in signalling the newest counts and senders repeat what gets no answer.
+"""
+
+import enum
+from collections import deque
+
+from protocol.generated.signalexchange_pb2 import EncryptedMessage
+
+MAX_WAITING = 256  # messages a mailbox
+MAX_WAITING_BYTES = 512 * 1024  # of bodies a mailbox
+
+
+class Ended(enum.Enum):
+    """Why a registration is over."""
+
+    REPLACED = "a newer stream of this peer took over"
+    STOPPING = "the server is stopping"
+    TOO_SLOW = "this peer did not read its messages in time"
+
+
+class Mailbox:
+    """One registration of one peer."""
+
+    __slots__ = ("_bytes", "_waiting", "dropped", "ended", "peer")
+
+    def __init__(self, peer: str) -> None:
+        self.peer = peer
+        self.ended: Ended | None = None
+        self.dropped = 0
+        self._waiting: deque[EncryptedMessage] = deque()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, message: EncryptedMessage) -> None:
+        self._waiting.append(message)
+        self._bytes += len(message.body)
+        while len(self._waiting) > MAX_WAITING or (self._bytes > MAX_WAITING_BYTES and len(self._waiting) > 1):
+            self._bytes -= len(self._waiting.popleft().body)
+            self.dropped += 1
+
+    def take(self) -> EncryptedMessage | None:
+        """The oldest message, or None."""
+        if not self._waiting:
+            return None
+        message = self._waiting.popleft()
+        self._bytes -= len(message.body)
+        return message
+
+
+class Registry:
+    """Peers by the base64 text of their public keys."""
+
+    def __init__(self) -> None:
+        self._mailboxes: dict[str, Mailbox] = {}
+
+    def __len__(self) -> int:
+        return len(self._mailboxes)
+
+    def register(self, peer: str) -> tuple[Mailbox, Mailbox | None]:
+        """Give the peer a new mailbox. The second is the one that it had before, if any: it has ended by now."""
+        former = self._mailboxes.get(peer)
+        if former is not None:
+            former.ended = Ended.REPLACED
+        mailbox = self._mailboxes[peer] = Mailbox(peer)
+        return mailbox, former
+
+    def unregister(self, mailbox: Mailbox) -> None:
+        """Forget a mailbox; a newer one of the same peer stays."""
+        if self._mailboxes.get(mailbox.peer) is mailbox:
+            del self._mailboxes[mailbox.peer]
+
+    def route(self, message: EncryptedMessage) -> Mailbox | None:
+        """Put the message into its receiver's mailbox and name that; None if nobody is registered under the key."""
+        mailbox = self._mailboxes.get(message.remoteKey)
+        if mailbox is not None:
+            mailbox.put(message)
+        return mailbox
+
+    def end_all(self, why: Ended) -> list[Mailbox]:
+        """End every registration; new ones may come."""
+        mailboxes = list(self._mailboxes.values())
+        for mailbox in mailboxes:
+            mailbox.ended = why
+        self._mailboxes.clear()
+        return mailboxes

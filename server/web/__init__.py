@@ -1,0 +1,1 @@
+"""The web side: what a person's browser sees."""

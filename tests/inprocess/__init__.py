@@ -1,0 +1,1 @@
+"""Whole programs of ours, joined up on loopback."""

@@ -1,0 +1,61 @@
+from protocol.generated.signalexchange_pb2 import EncryptedMessage
+from server.signal.registry import MAX_WAITING, MAX_WAITING_BYTES, Ended, Registry
+
+
+def message(receiver: str, body: bytes = b"sealed") -> EncryptedMessage:
+    return EncryptedMessage(key="alice", remoteKey=receiver, body=body)
+
+
+def test_a_message_waits_in_the_mailbox_of_its_receiver() -> None:
+    registry = Registry()
+    bob, former = registry.register("bob")
+    assert former is None
+    assert registry.route(message("bob", b"1")) is bob
+    assert registry.route(message("bob", b"2")) is bob
+    assert [taken.body for taken in (bob.take(), bob.take()) if taken] == [b"1", b"2"]
+    assert bob.take() is None
+
+
+def test_a_message_to_nobody_goes_nowhere() -> None:
+    registry = Registry()
+    assert registry.route(message("dummy")) is None
+
+
+def test_the_newest_registration_wins_and_the_old_one_ends() -> None:
+    registry = Registry()
+    old, _ = registry.register("bob")
+    new, former = registry.register("bob")
+    assert former is old
+    assert old.ended is Ended.REPLACED
+    assert registry.route(message("bob")) is new
+    registry.unregister(old)  # its stream notices late
+    assert registry.route(message("bob")) is new
+    assert len(registry) == 1
+
+
+def test_a_full_mailbox_loses_its_oldest_message() -> None:
+    registry = Registry()
+    bob, _ = registry.register("bob")
+    for number in range(MAX_WAITING + 3):
+        registry.route(message("bob", b"%d" % number))
+    first = bob.take()
+    assert first is not None
+    assert first.body == b"3"
+    assert bob.dropped == 3
+
+
+def test_large_bodies_fill_a_mailbox_sooner() -> None:
+    registry = Registry()
+    bob, _ = registry.register("bob")
+    body = bytes(64 * 1024)
+    for _ in range(100):
+        registry.route(message("bob", body))
+    assert len(bob) == MAX_WAITING_BYTES // len(body)
+
+
+def test_stopping_ends_every_registration() -> None:
+    registry = Registry()
+    bob, _ = registry.register("bob")
+    assert registry.end_all(Ended.STOPPING) == [bob]
+    assert bob.ended is Ended.STOPPING
+    assert len(registry) == 0
