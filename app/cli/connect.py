@@ -34,7 +34,7 @@ def connect(
         if management_url:
             ServerLocation.from_url(management_url)
     except ValueError as error:
-        raise UsageError(str(error).capitalize()) from None
+        raise UsageError(str(error)) from None
     key = read_setup_key(setup_key_file) if setup_key_file else setup_key.strip() if setup_key else None
     request = UpRequest(management_url, join.strip() if join else None, key or None, hostname or None, timeout)
 

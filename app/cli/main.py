@@ -21,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+KeyFile = Annotated[str | None, typer.Option(metavar="FILE", help="A file with the setup key; - is standard input.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 

@@ -175,7 +175,7 @@ class Engine:
             if request.management_url is not None:
                 return self._known_by_pin(ServerLocation.from_url(request.management_url)), key
         except ValueError as error:
-            raise UsageError(str(error).capitalize()) from None
+            raise UsageError(str(error)) from None
         if self._settings.server is None:
             raise LoginNeeded("this machine has not joined a network yet")
         return self._settings.server, key
