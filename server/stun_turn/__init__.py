@@ -1,0 +1,6 @@
+"""A STUN and TURN server (RFC 8489, RFC 8656)."""
+
+from server.stun_turn.config import TurnConfig
+from server.stun_turn.service import TurnService
+
+__all__ = ["TurnConfig", "TurnService"]

@@ -1,0 +1,33 @@
+"""What a STUN/TURN server is told. Pure."""
+
+from dataclasses import dataclass, field
+
+from protocol.addresses import Address, IPAddress, IPNetwork
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnConfig:
+    """Settings of one server.
+
+    `listen` may hold wildcards; both UDP and TCP are served there. `public_addresses` are what relayed addresses show; they need
+    not be addresses of this machine (1:1 NAT). `relay_ports` is inclusive. `allowed_peers` overrides every refusal of a peer.
+    """
+
+    secret: str = field(repr=False)
+    listen: tuple[Address, ...]
+    public_addresses: tuple[IPAddress, ...]
+    realm: str = "covey"
+    relay_ports: tuple[int, int] = (49152, 65535)
+    user_quota: int = 10  # allocations a user
+    total_quota: int = 10_000  # allocations
+    allowed_peers: tuple[IPNetwork, ...] = ()
+    nonce_lifetime: float = 3600.0  # seconds
+    max_connections: int = 4096  # open TCP and TLS connections
+    connection_idle: float = 30.0  # seconds that a connection may last without an allocation
+
+    def __post_init__(self) -> None:
+        low, high = self.relay_ports
+        if not self.secret:
+            raise ValueError("a TURN server needs a secret")
+        if not 1 <= low <= high <= 65535:
+            raise ValueError("relay ports are a range within 1 to 65535")

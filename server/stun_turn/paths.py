@@ -1,0 +1,72 @@
+"""How a datagram leaves: alone, or as a burst that the kernel cuts up (UDP_SEGMENT).
+
+A peer that can't be reached, a full socket buffer, a firewall's no: that datagram is lost, as datagrams may be, and nothing else.
+"""
+
+import errno
+import socket
+import struct
+import sys
+from collections.abc import Sequence
+
+from server.stun_turn.receive import MAX_SEGMENTS, UDP_SEGMENT, Sockaddr
+
+MAX_BURST = 65000  # bytes in one UDP_SEGMENT send
+HEADER = struct.Struct("!HH")  # ChannelData: channel, length
+_SEGMENT_SIZE = struct.Struct("@H")
+
+# What the kernel says when it can't cut this burst: no such option, no checksum offload, longer than the route's MTU
+_NO_SEGMENTATION = {errno.EINVAL, errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.EMSGSIZE}
+
+Buffers = Sequence[memoryview | bytes]
+
+
+class Target:
+    """Where datagrams go: from a socket to an address."""
+
+    __slots__ = ("can_segment", "send", "sock", "sockaddr")
+
+    def __init__(self, sock: socket.socket, sockaddr: Sockaddr) -> None:
+        self.sock, self.sockaddr = sock, sockaddr
+        self.send = sock.sendto
+        self.can_segment = sys.platform == "linux"
+
+    def send_burst(self, buffers: Buffers, segment: int, parts: int) -> None:
+        """Send datagrams of `segment` bytes, the last may be shorter; `parts` buffers make up one datagram."""
+        if sys.platform == "linux" and self.can_segment and len(buffers) > parts:
+            try:
+                self.sock.sendmsg(buffers, [(socket.IPPROTO_UDP, UDP_SEGMENT, _SEGMENT_SIZE.pack(segment))], 0, self.sockaddr)
+                return
+            except OSError as error:
+                if error.errno not in _NO_SEGMENTATION:
+                    return
+                self.can_segment = False
+        for at in range(0, len(buffers), parts):
+            try:
+                self.send(b"".join(buffers[at : at + parts]), self.sockaddr)
+            except OSError:
+                continue
+
+    def send_payloads(self, payloads: list[memoryview]) -> None:
+        """Send each as a datagram, those of one length together."""
+        at = 0
+        while at < len(payloads):
+            size, end = len(payloads[at]), at + 1
+            limit = min(at + (min(MAX_SEGMENTS, MAX_BURST // size) if size else 1), len(payloads))
+            while end < limit and len(payloads[end]) == size:
+                end += 1
+            if end < limit and 0 < len(payloads[end]) < size:
+                end += 1
+            self.send_burst(payloads[at:end], size, 1)
+            at = end
+
+    def send_framed(self, channel: int, burst: memoryview, segment: int) -> None:
+        """Send a burst's datagrams as ChannelData."""
+        step = max(1, min(MAX_SEGMENTS, MAX_BURST // (segment + HEADER.size))) * segment
+        head = HEADER.pack(channel, segment)
+        for first in range(0, len(burst), step):
+            buffers: list[memoryview | bytes] = []
+            for at in range(first, min(first + step, len(burst)), segment):
+                piece = burst[at : at + segment]
+                buffers += (head if len(piece) == segment else HEADER.pack(channel, len(piece)), piece)
+            self.send_burst(buffers, segment + HEADER.size, 2)

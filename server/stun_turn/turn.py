@@ -1,0 +1,384 @@
+"""A STUN and TURN server without I/O (RFC 8489, RFC 8656). Pure: bytes and the clock in, actions out.
+
+    Allocate --OpenRelay--> relay_opened --> allocation --Refresh 0, expiry, disconnect--> CloseRelay
+                  ^   |
+    another port  +---+ relay_failed, then 508
+
+ChannelData on a path (OpenPath, ClosePath) need not come through here: the sockets may carry it on their own.
+"""
+
+import hmac
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from protocol.addresses import Address, IPAddress
+from server.stun_turn import codec
+from server.stun_turn.actions import Action, ClosePath, CloseRelay, OpenPath, OpenRelay, SendToClient, SendToPeer
+from server.stun_turn.allocations import (
+    CHANNEL_LIFETIME,
+    CHANNELS,
+    DEFAULT_LIFETIME,
+    MAX_LIFETIME,
+    MAX_PERMISSIONS,
+    PERMISSION_LIFETIME,
+    Allocation,
+    AllocationTable,
+    Channel,
+    ClientId,
+    PortPool,
+)
+from server.stun_turn.codec import Attribute, Class, Message, Method
+from server.stun_turn.config import TurnConfig
+from server.stun_turn.credentials import Nonces, User, parse_username, password_for
+from server.stun_turn.peers import PeerPolicy
+
+CREDENTIAL_GRACE = 86400.0  # seconds that an expired username may go on with what it has; ours
+PORTS_TRIED = 8  # relay ports that may turn out to be taken by others before we say 508; ours
+MAX_PAYLOAD = 65000  # bytes in one Data indication
+SOFTWARE = b"Covey"
+UDP_PROTOCOL = 17  # REQUESTED-TRANSPORT
+KNOWN = frozenset(Attribute)
+
+
+class _Refused(Exception):
+    def __init__(self, code: int, *attributes: tuple[int, bytes], key: bytes | None = None) -> None:
+        super().__init__(code)
+        self.code, self.attributes, self.key = code, attributes, key
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    message: Message
+    client: ClientId
+    user: User
+    key: bytes
+
+
+class TurnServer:
+    """`now` is the event loop's clock in seconds; `clock_offset` is Unix time minus that, set by the caller."""
+
+    def __init__(self, config: TurnConfig, clock_offset: float = 0.0) -> None:
+        self.clock_offset = clock_offset
+        self.allocations = AllocationTable()
+        self._config = config
+        self._policy = PeerPolicy(config)
+        self._nonces = Nonces(config.secret, config.nonce_lifetime)
+        self._ports = {version: PortPool(*config.relay_ports) for version in (4, 6)}
+
+    def handle(self, data: bytes, client: ClientId, now: float) -> list[Action]:
+        """Take in one datagram or frame of a client. Garbage is dropped."""
+        try:
+            if data[:1] and data[0] & 0xC0 == 0x40:
+                return self._channel_data(data, client, now)
+            message = codec.parse(data)
+        except ValueError:
+            return []
+        if message.message_class == Class.INDICATION:
+            return self._send_indication(message, client, now) if message.method == Method.SEND else []
+        if message.message_class != Class.REQUEST:
+            return []
+        try:
+            if message.method == Method.BINDING:
+                return self._binding(message, client)
+            if message.method not in _HANDLERS:
+                return []
+            request = self._authenticate(message, client, now)
+            try:
+                _check_known(message)
+                return _HANDLERS[message.method](self, request, now)
+            except ValueError:
+                raise _Refused(400, key=request.key) from None
+            except _Refused as refused:
+                refused.key = request.key
+                raise
+        except _Refused as refused:
+            return [self._error(message, client, refused)]
+
+    def handle_relayed(self, allocation: Allocation, data: bytes, peer: Address, now: float) -> list[Action]:
+        """Take in one datagram that a peer sent to a relayed address."""
+        if not allocation.has_permission(peer.ip, now) or len(data) > MAX_PAYLOAD:
+            return []
+        number, client = allocation.numbers.get(peer), allocation.client
+        if number is not None and allocation.channels[number].expires > now:
+            return [SendToClient(client, codec.pack_channel_data(number, data, padded=client.is_stream))]
+        message = Message(Method.DATA, Class.INDICATION, random.randbytes(12))
+        message.add(Attribute.XOR_PEER_ADDRESS, codec.pack_xor_address(peer, message.transaction_id))
+        message.add(Attribute.DATA, data)
+        return [SendToClient(client, codec.build(message, fingerprint=False))]
+
+    def relay_opened(self, allocation: Allocation, now: float) -> list[Action]:
+        """The relay socket is bound: the allocation exists from now on, and its client hears of it."""
+        self._give_back_tried(allocation)
+        allocation.expires = now + allocation.lifetime
+        response = Message(Method.ALLOCATE, Class.SUCCESS, allocation.transaction_id)
+        response.add(Attribute.XOR_RELAYED_ADDRESS, codec.pack_xor_address(allocation.relayed, response.transaction_id))
+        response.add(Attribute.XOR_MAPPED_ADDRESS, codec.pack_xor_address(allocation.client.remote, response.transaction_id))
+        response.add(Attribute.LIFETIME, allocation.lifetime.to_bytes(4, "big"))
+        response.attributes += allocation.extra
+        response.add(Attribute.SOFTWARE, SOFTWARE)
+        allocation.response = codec.build(response, allocation.key)
+        self.allocations.add(allocation)
+        return [SendToClient(allocation.client, allocation.response)]
+
+    def relay_failed(self, allocation: Allocation) -> list[Action]:
+        """Something else holds that port: try another, in the end refuse."""
+        pool = self._ports[allocation.relayed.ip.version]
+        allocation.tried_ports.append(allocation.relayed.port)
+        port = pool.take(even=allocation.relayed.port % 2 == 0) if len(allocation.tried_ports) < PORTS_TRIED else None
+        if port is not None:
+            allocation.relayed = Address(allocation.relayed.ip, port)
+            return [OpenRelay(allocation)]
+        self._give_back_tried(allocation)
+        request = Message(Method.ALLOCATE, Class.REQUEST, allocation.transaction_id)
+        return [self._error(request, allocation.client, _Refused(508, key=allocation.key))]
+
+    def disconnect(self, client: ClientId) -> list[Action]:
+        """A stream has ended, and with it its allocation."""
+        allocation = self.allocations.get(client)
+        return self._delete(allocation) if allocation else []
+
+    def expire(self, now: float) -> list[Action]:
+        """Drop what has run out; call again by `next_deadline`."""
+        actions: list[Action] = []
+        for allocation in self.allocations.due(now):
+            if allocation.expires <= now:
+                actions += self._delete(allocation)
+            else:
+                allocation.forget_expired(now)
+                actions += self._changed(allocation)
+        return actions
+
+    def next_deadline(self) -> float | None:
+        return self.allocations.next_deadline()
+
+    # -- requests ------------------------------------------------------------------------------------------------------
+
+    def _authenticate(self, message: Message, client: ClientId, now: float) -> _Request:
+        """RFC 8489, section 9.2.4."""
+        wall = now + self.clock_offset
+        challenge = (
+            (Attribute.REALM, self._config.realm.encode()),
+            (Attribute.NONCE, self._nonces.make(_tuple_bytes(client), wall)),
+        )
+        if message.integrity is None:
+            raise _Refused(401, *challenge)
+        username, nonce = message.get(Attribute.USERNAME), message.get(Attribute.NONCE)
+        if username is None or nonce is None or message.get(Attribute.REALM) is None:
+            raise _Refused(400)
+        if not self._nonces.holds(nonce, _tuple_bytes(client), wall):
+            raise _Refused(438, *challenge)
+        try:
+            name = username.decode()
+            user = parse_username(name)
+        except ValueError:
+            raise _Refused(401, *challenge) from None
+        key = codec.integrity_key(name, self._config.realm, password_for(self._config.secret, name))
+        if not hmac.compare_digest(codec.integrity_of(message.signed, key), message.integrity):
+            raise _Refused(401, *challenge)
+        is_expired = user.expiry <= wall
+        if is_expired and (message.method == Method.ALLOCATE or user.expiry + CREDENTIAL_GRACE <= wall):
+            raise _Refused(401, *challenge)
+        return _Request(message, client, user, key)
+
+    def _binding(self, message: Message, client: ClientId) -> list[Action]:
+        _check_known(message)
+        response = Message(Method.BINDING, Class.SUCCESS, message.transaction_id)
+        response.add(Attribute.XOR_MAPPED_ADDRESS, codec.pack_xor_address(client.remote, message.transaction_id))
+        response.add(Attribute.SOFTWARE, SOFTWARE)
+        return [SendToClient(client, codec.build(response))]
+
+    def _allocate(self, request: _Request, now: float) -> list[Action]:
+        """RFC 8656, section 7.2."""
+        message = request.message
+        if existing := self.allocations.get(request.client):
+            if existing.transaction_id == message.transaction_id and existing.key == request.key:
+                return [SendToClient(request.client, existing.response)]
+            raise _Refused(437)
+        transport = message.get(Attribute.REQUESTED_TRANSPORT)
+        if transport is None or len(transport) != 4:
+            raise ValueError("REQUESTED-TRANSPORT is missing")
+        if transport[0] != UDP_PROTOCOL:
+            raise _Refused(442)
+        even, token = message.get(Attribute.EVEN_PORT), message.get(Attribute.RESERVATION_TOKEN)
+        family, additional = message.get(Attribute.REQUESTED_ADDRESS_FAMILY), message.get(Attribute.ADDITIONAL_ADDRESS_FAMILY)
+        if (token is not None and (even is not None or family is not None)) or (additional is not None and family is not None):
+            raise ValueError("these attributes exclude each other")
+        version = _ip_version(family) if family is not None else 4
+        public = next((ip for ip in self._public_for(request.client) if ip.version == version), None)
+        if public is None:
+            raise _Refused(440)
+        if self.allocations.held_by(request.user) >= self._config.user_quota:
+            raise _Refused(486)
+        reserve_next = even is not None and even[:1] >= b"\x80"
+        full = len(self.allocations) >= self._config.total_quota
+        port = None if full or token is not None or reserve_next else self._ports[version].take(even=even is not None)
+        if port is None:
+            raise _Refused(508)
+        allocation = Allocation(
+            request.client, request.user, Address(public, port), _lifetime(message), message.transaction_id, request.key
+        )
+        if additional is not None:  # one relayed address an allocation: the second is refused politely (section 18.11)
+            allocation.extra.append((Attribute.ADDRESS_ERROR_CODE, b"\x02" + codec.pack_error(440)[1:]))
+        return [OpenRelay(allocation)]
+
+    def _refresh(self, request: _Request, now: float) -> list[Action]:
+        allocation = self._owned(request)
+        family = request.message.get(Attribute.REQUESTED_ADDRESS_FAMILY)
+        if family is not None and _ip_version(family) != allocation.relayed.ip.version:
+            raise _Refused(443)
+        asked = request.message.get(Attribute.LIFETIME)
+        if asked is not None and codec.unpack_integer(asked) == 0:
+            return [*self._delete(allocation), self._success(request, (Attribute.LIFETIME, bytes(4)))]
+        lifetime = _lifetime(request.message)
+        allocation.expires = now + lifetime
+        self.allocations.schedule(allocation)
+        return [self._success(request, (Attribute.LIFETIME, lifetime.to_bytes(4, "big")))]
+
+    def _create_permission(self, request: _Request, now: float) -> list[Action]:
+        allocation = self._owned(request)
+        peers = [
+            codec.unpack_xor_address(value, request.message.transaction_id)
+            for value in request.message.all(Attribute.XOR_PEER_ADDRESS)
+        ]
+        if not peers:
+            raise ValueError("XOR-PEER-ADDRESS is missing")
+        for peer in peers:
+            self._check_peer(allocation, peer)
+        if len(allocation.permissions.keys() | {peer.ip for peer in peers}) > MAX_PERMISSIONS:
+            raise _Refused(508)
+        for peer in peers:
+            allocation.permissions[peer.ip] = now + PERMISSION_LIFETIME
+        return [*self._changed(allocation), self._success(request)]
+
+    def _channel_bind(self, request: _Request, now: float) -> list[Action]:
+        """RFC 8656, section 12.2. The permission comes with it."""
+        allocation = self._owned(request)
+        number_value, peer_value = request.message.get(Attribute.CHANNEL_NUMBER), request.message.get(Attribute.XOR_PEER_ADDRESS)
+        if number_value is None or peer_value is None:
+            raise ValueError("CHANNEL-NUMBER or XOR-PEER-ADDRESS is missing")
+        number = codec.unpack_integer(number_value) >> 16
+        peer = codec.unpack_xor_address(peer_value, request.message.transaction_id)
+        bound = allocation.channels.get(number)
+        if number not in CHANNELS or (bound and bound.peer != peer) or allocation.numbers.get(peer, number) != number:
+            raise ValueError("the channel or the peer is bound otherwise")
+        self._check_peer(allocation, peer)
+        if not self._policy.reaches(peer):
+            raise _Refused(403)
+        if peer.ip not in allocation.permissions and len(allocation.permissions) >= MAX_PERMISSIONS:
+            raise _Refused(508)
+        allocation.channels[number] = Channel(peer, now + CHANNEL_LIFETIME)
+        allocation.numbers[peer] = number
+        allocation.permissions[peer.ip] = now + PERMISSION_LIFETIME
+        return [*self._changed(allocation), self._success(request)]
+
+    # -- data ----------------------------------------------------------------------------------------------------------
+
+    def _send_indication(self, message: Message, client: ClientId, now: float) -> list[Action]:
+        allocation = self.allocations.get(client)
+        peer_value, data = message.get(Attribute.XOR_PEER_ADDRESS), message.get(Attribute.DATA)
+        if allocation is None or peer_value is None or data is None or _unknown(message):
+            return []
+        try:
+            peer = codec.unpack_xor_address(peer_value, message.transaction_id)
+        except ValueError:
+            return []
+        return self._to_peer(allocation, peer, data, now)
+
+    def _channel_data(self, data: bytes, client: ClientId, now: float) -> list[Action]:
+        number, payload = codec.parse_channel_data(data)
+        allocation = self.allocations.get(client)
+        channel = allocation.channels.get(number) if allocation else None
+        if allocation is None or channel is None or channel.expires <= now:
+            return []
+        return self._to_peer(allocation, channel.peer, payload, now)
+
+    def _to_peer(self, allocation: Allocation, peer: Address, data: bytes, now: float) -> list[Action]:
+        if not allocation.has_permission(peer.ip, now) or not self._policy.reaches(peer):
+            return []
+        return [SendToPeer(allocation, peer, data)]
+
+    # -- helpers -------------------------------------------------------------------------------------------------------
+
+    def _public_for(self, client: ClientId) -> list[IPAddress]:
+        """Our public addresses, the one that the client itself uses first."""
+        return sorted(self._config.public_addresses, key=lambda ip: ip != client.local.ip)
+
+    def _owned(self, request: _Request) -> Allocation:
+        allocation = self.allocations.get(request.client)
+        if allocation is None:
+            raise _Refused(437)
+        if allocation.user.user_id != request.user.user_id:
+            raise _Refused(441)
+        return allocation
+
+    def _check_peer(self, allocation: Allocation, peer: Address) -> None:
+        if peer.ip.version != allocation.relayed.ip.version:
+            raise _Refused(443)
+        if not self._policy.permits(peer.ip):
+            raise _Refused(403)
+
+    def _changed(self, allocation: Allocation) -> list[Action]:
+        """Tell the sockets which paths came and went."""
+        self.allocations.schedule(allocation)
+        before, after = allocation.paths, allocation.wanted_paths()
+        allocation.paths = after
+        closed: list[Action] = [ClosePath(allocation, n, peer) for n, peer in before.items() if after.get(n) != peer]
+        return closed + [OpenPath(allocation, n, peer) for n, peer in after.items() if before.get(n) != peer]
+
+    def _delete(self, allocation: Allocation) -> list[Action]:
+        self.allocations.remove(allocation)
+        self._ports[allocation.relayed.ip.version].give_back(allocation.relayed.port)
+        closed: list[Action] = [ClosePath(allocation, number, peer) for number, peer in allocation.paths.items()]
+        return [*closed, CloseRelay(allocation)]
+
+    def _give_back_tried(self, allocation: Allocation) -> None:
+        for port in allocation.tried_ports:
+            self._ports[allocation.relayed.ip.version].give_back(port)
+        allocation.tried_ports.clear()
+
+    def _success(self, request: _Request, *attributes: tuple[int, bytes]) -> SendToClient:
+        response = Message(request.message.method, Class.SUCCESS, request.message.transaction_id, list(attributes))
+        return SendToClient(request.client, codec.build(response, request.key))
+
+    def _error(self, request: Message, client: ClientId, refused: _Refused) -> SendToClient:
+        response = Message(request.method, Class.ERROR, request.transaction_id)
+        response.add(Attribute.ERROR_CODE, codec.pack_error(refused.code))
+        response.attributes += refused.attributes
+        return SendToClient(client, codec.build(response, refused.key))
+
+
+def _tuple_bytes(client: ClientId) -> bytes:
+    return f"{client.protocol} {client.remote} {client.local}".encode()
+
+
+def _ip_version(family: bytes) -> int:
+    """REQUESTED-ADDRESS-FAMILY and its kin: 1 is IPv4, 2 is IPv6. Raises ValueError for a wrong length."""
+    if len(family) != 4:
+        raise ValueError("an address family is four bytes")
+    if family[0] not in (1, 2):
+        raise _Refused(440)
+    return 4 if family[0] == 1 else 6
+
+
+def _lifetime(message: Message) -> int:
+    """What we grant, in seconds: never less than the default, never more than an hour (RFC 8656, section 7.2)."""
+    asked = message.get(Attribute.LIFETIME)
+    return min(max(codec.unpack_integer(asked) if asked is not None else 0, DEFAULT_LIFETIME), MAX_LIFETIME)
+
+
+def _unknown(message: Message) -> list[int]:
+    return [kind for kind, _ in message.attributes if kind < 0x8000 and kind not in KNOWN]
+
+
+def _check_known(message: Message) -> None:
+    if unknown := _unknown(message):
+        raise _Refused(420, (Attribute.UNKNOWN_ATTRIBUTES, b"".join(kind.to_bytes(2, "big") for kind in unknown)))
+
+
+_HANDLERS: dict[int, Callable[[TurnServer, _Request, float], list[Action]]] = {
+    Method.ALLOCATE: TurnServer._allocate,
+    Method.REFRESH: TurnServer._refresh,
+    Method.CREATE_PERMISSION: TurnServer._create_permission,
+    Method.CHANNEL_BIND: TurnServer._channel_bind,
+}
