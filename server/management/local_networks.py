@@ -1,5 +1,6 @@
 """Which IPv4 networks this machine already uses."""
 
+import asyncio
 import sys
 from ipaddress import IPv4Network
 
@@ -11,6 +12,10 @@ async def networks_in_use() -> list[IPv4Network]:
     """
     if sys.platform != "linux":
         return []
+    return await asyncio.to_thread(lambda: asyncio.run(_read_networks()))  # uvloop, which servers use, has no netlink sockets
+
+
+async def _read_networks() -> list[IPv4Network]:
     import socket
 
     from pyroute2 import AsyncIPRoute
