@@ -12,20 +12,20 @@ async def networks_in_use() -> list[IPv4Network]:
     """
     if sys.platform != "linux":
         return []
-    return await asyncio.to_thread(lambda: asyncio.run(_read_networks()))  # uvloop, which servers use, has no netlink sockets
+    return await asyncio.to_thread(_read)  # uvloop has no netlink sockets
 
 
-async def _read_networks() -> list[IPv4Network]:
+def _read() -> list[IPv4Network]:
     import socket
 
-    from pyroute2 import AsyncIPRoute
+    from pyroute2 import IPRoute
 
     found: set[IPv4Network] = set()
-    async with AsyncIPRoute() as netlink:
-        async for message in await netlink.get_addr(family=socket.AF_INET):
+    with IPRoute() as netlink:
+        for message in netlink.get_addr(family=socket.AF_INET):
             if address := message.get("address"):
                 found.add(IPv4Network(f"{address}/{message['prefixlen']}", strict=False))
-        async for message in await netlink.get_routes(family=socket.AF_INET):
+        for message in netlink.get_routes(family=socket.AF_INET):
             if destination := message.get("dst"):
                 found.add(IPv4Network(f"{destination}/{message['dst_len']}", strict=False))
     return sorted(network for network in found if network.prefixlen > 0 and not network.is_loopback and not network.is_multicast)
