@@ -152,9 +152,10 @@ class Member:
         """Talk to the helper's local API as the CLI does, without the cost of starting it."""
         with contextlib.closing(UnixConnection(self.socket)) as connection:
             connection.request(method, path, json.dumps(body) if body is not None else None, {"Content-Type": "application/json"})
-            answer: Status = json.loads(connection.getresponse().read() or b"{}")
-        if "error" in answer:
-            raise LabError(f"{self.name}: {method} {path}: {answer['error']}")
+            response = connection.getresponse()
+            answer: Status = json.loads(response.read() or b"{}")
+        if response.status >= 400:
+            raise LabError(f"{self.name}: {method} {path}: {answer.get('error', response.status)}")
         return answer
 
     def status(self) -> Status:
