@@ -48,6 +48,7 @@ class Session:
         self._core = core.TurnCore(str(server), server.username, server.password, reliable=server.transport != "udp")
         self._link: Link | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: float | None = None
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._ended = asyncio.Event()
 
@@ -213,7 +214,8 @@ class Session:
     def _arm(self) -> None:
         deadline = None if self._ended.is_set() else self._core.deadline
         if self._timer is not None:
-            if deadline == self._timer.when():
+            if deadline == self._timer_at:
                 return
             self._timer.cancel()
+        self._timer_at = deadline
         self._timer = self._loop.call_at(deadline, self._on_timer) if deadline is not None else None

@@ -236,3 +236,18 @@ async def test_paths_of_many_peers_do_not_mix(tmp_path: pathlib.Path) -> None:
             for peer in peers:
                 peer.transport.close()
             await asyncio.sleep(0)
+
+
+def test_uvloop_carries_it_too(tmp_path: pathlib.Path) -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def go() -> None:
+        pin = await make_certificate(tmp_path)
+        async with running_coturn(tmp_path) as coturn, running_site() as site:
+            for transport in ("tls", "tcp", "udp"):
+                site.relay.configure((coturn.server(transport),), pin)
+                await site.until(lambda relay, transport=transport: relay.transport == transport)
+                await site.wake_peer()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(go())
