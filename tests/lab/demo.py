@@ -211,4 +211,4 @@ def ping_result(node: Node) -> tuple[int, int]:
 
 def shortened(link: str) -> str:
     """A join link for showing: long segments and the key in it cut short."""
-    return re.sub(r"(pin\.\w{6}|key\.\w{4})[\w-]+", r"\1…", link)
+    return re.sub(r"(pin\.[\w-]{6}|key\.\w{4})[\w-]+", r"\1…", link)
