@@ -94,6 +94,8 @@ def size_of(count: float) -> str:
 def demo(console: Console | None = None) -> bool:
     """Run the demonstration to its end; True if all of it happened."""
     console = console or Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 120
     try:
         with Lab() as lab:
             story = Story(console)

@@ -83,7 +83,7 @@ class Meeting:
             peer = one.peer(other)
             assert peer["fqdn"] == f"{other.name}.covey.internal"
             assert peer["ip"] == other.address
-            assert min(peer["transferReceived"], peer["transferSent"]) > COPY
+            wait_for("the counters show the copies", lambda a=one, b=other: _carried(a, b) > COPY, 5)  # type: ignore[misc]
             assert peer["lastWireguardHandshake"][:2] == "20"
             assert peer["latency"] > 0
             assert peer["iceCandidateType"]["local"]
@@ -118,6 +118,11 @@ class Meeting:
         for flow in flows:
             flow.go()
         return flows
+
+
+def _carried(one: Member, other: Member) -> int:
+    peer = one.peer(other)
+    return min(int(peer["transferReceived"]), int(peer["transferSent"]))
 
 
 def show_logs(lab: Lab, lines: int = 40) -> str:
