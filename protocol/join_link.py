@@ -15,6 +15,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 DEFAULT_PORT = 443
+MAX_HOST = 253  # characters of a name in the DNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class ServerLocation:
         if parts.scheme not in ("http", "https") or not host:
             raise ValueError("the server's address begins with https:// (or http:// for one without TLS) and names a host")
         tls = parts.scheme == "https"
-        return cls((host,), port or (443 if tls else 80), tls=tls)
+        return cls((_host(host),), port or (443 if tls else 80), tls=tls)
 
     @property
     def url(self) -> str:
@@ -78,11 +79,11 @@ class JoinLink:
         first, *segments = parts.path.strip("/").split("/")
         if parts.scheme != "covey" or not host or first != "join":
             raise ValueError("a join link begins with covey://HOST:PORT/join")
-        server, setup_key = ServerLocation((host,), port), None
+        server, setup_key = ServerLocation((_host(host),), port), None
         for segment in segments:
             name, _, value = segment.partition(".")
             if name == "alt":
-                server = replace(server, hosts=(*server.hosts, str(_host(value))))
+                server = replace(server, hosts=(*server.hosts, _host(value)))
             elif name == "pin":
                 server = replace(server, fingerprint=_pin(value))
             elif name == "key":
@@ -98,16 +99,19 @@ def bracketed(host: str) -> str:
 
 
 def _host(value: str) -> str:
-    if ":" in value:
-        ipaddress.IPv6Address(value)
-    if not value:
-        raise ValueError("the join link names an empty address")
+    try:
+        if ":" in value:
+            ipaddress.IPv6Address(value)
+        if not value or len(value) > MAX_HOST or not value.isprintable() or any(c.isspace() or c in "/?#@[]" for c in value):
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"{value[:60]!r} is neither an IP address nor the name of a host") from None
     return value
 
 
 def _pin(value: str) -> bytes:
     try:
-        pin = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
+        pin = base64.b64decode(value + "=" * (-len(value) % 4), b"-_", validate=True)
     except (binascii.Error, ValueError):
         pin = b""
     if len(pin) != 32:
