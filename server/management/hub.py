@@ -51,10 +51,7 @@ class Hub:
     @asynccontextmanager
     async def session(self, peer: Peer) -> AsyncIterator[Session]:
         """A stream of this peer with its map on offer; an older one of the same peer ends."""
-        account_map = self._maps.get(peer.account_id)
-        if account_map is None or peer.id not in account_map:
-            await self._load_changed()
-            account_map = self._maps[peer.account_id]
+        account_map = await self._current_map(peer.account_id)
         session = Session(peer, self._renewal)
         session.offer(account_map)
         if (older := self._sessions.get(peer.id)) is not None:
@@ -79,7 +76,8 @@ class Hub:
             await self._stale.wait()
             self._stale.clear()
             began = loop.time()
-            await self._load_changed()
+            async with self._loading:
+                await self._load()
             await asyncio.sleep(min(LONGEST_PAUSE, 4 * (loop.time() - began)))
 
     async def watch(self) -> None:
@@ -93,17 +91,28 @@ class Hub:
         if seen := (self.connected | left if everybody else left):
             await self._store.touch(seen)
 
-    async def _load_changed(self) -> None:
+    async def _current_map(self, account_id: str) -> AccountMap:
+        """The map of this moment: a stream that began with an older one would wait a second for the rest.
+
+        Streams that open while one load runs share the next.
+        """
+        serial = (await self._store.serials())[account_id]
         async with self._loading:
-            for account_id, serial in (await self._store.serials()).items():
-                known = self._maps.get(account_id)
-                if known is None or known.serial != serial:
-                    account, peers = await self._store.members(account_id)
-                    account_map = AccountMap(account, peers)
-                    self._maps[account_id] = account_map
-                    for session in self._sessions.values():
-                        if session.peer.account_id == account_id:
-                            session.offer(account_map)
+            if account_id not in self._maps or self._maps[account_id].serial < serial:
+                await self._load()
+        return self._maps[account_id]
+
+    async def _load(self) -> None:
+        """Load the accounts that changed and offer their maps. Needs the lock."""
+        for account_id, serial in (await self._store.serials()).items():
+            known = self._maps.get(account_id)
+            if known is None or known.serial != serial:
+                account, peers = await self._store.members(account_id)
+                account_map = AccountMap(account, peers)
+                self._maps[account_id] = account_map
+                for session in self._sessions.values():
+                    if session.peer.account_id == account_id:
+                        session.offer(account_map)
 
 
 def overdue(last_seen: Mapping[str, float], connected: Collection[str], started_at: float, now: float) -> list[str]:

@@ -1,0 +1,156 @@
+"""A management server on loopback, and machines that talk to it as helpers do."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+
+from protocol.envelope import open_message, seal_message
+from protocol.generated.management_pb2 import (
+    Empty,
+    EncryptedMessage,
+    LoginRequest,
+    LoginResponse,
+    PeerSystemMeta,
+    SyncMetaRequest,
+    SyncRequest,
+    SyncResponse,
+)
+from protocol.generated.management_pb2_grpc import ManagementServiceStub, add_ManagementServiceServicer_to_server
+from protocol.keys import PrivateKey, PublicKey
+from server.management import ManagementService, ManagementSettings
+from server.store import Store, open_store
+
+BOUND = 20.0  # seconds; nothing here takes nearly as long
+
+SETTINGS = ManagementSettings(
+    signal_uri="192.0.2.1:443",
+    signal_tls=True,
+    hosts=("192.0.2.1", "2001:db8::1"),
+    stun_uris=("stun:192.0.2.1:3478",),
+    turn_uris=("turn:192.0.2.1:3478?transport=udp", "turns:192.0.2.1:443?transport=tcp"),
+    turn_secret="only for tests",
+)
+
+
+class Clock:
+    """Unix time that tests move."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Stream:
+    """A machine's open sync stream."""
+
+    def __init__(self, machine: "Machine", server_key: PublicKey) -> None:
+        request = SyncRequest(meta=machine.meta())
+        self._machine, self._server_key = machine, server_key
+        self.call = machine.stub.Sync(machine.sealed(request, server_key))
+
+    async def next(self) -> SyncResponse:
+        async with asyncio.timeout(BOUND):
+            message = await self.call.read()
+        assert isinstance(message, EncryptedMessage), "the stream has ended"
+        return open_message(SyncResponse, message.body, self._machine.private_key, self._server_key)
+
+    async def until_it_sees(self, *names: str) -> SyncResponse:
+        """Read on until the map shows exactly these machines."""
+        wanted = {f"{name}.covey.internal" for name in names}
+        while True:
+            response = await self.next()
+            if {remote.fqdn for remote in response.NetworkMap.remotePeers} == wanted:
+                return response
+
+    async def has_ended(self) -> bool:
+        async with asyncio.timeout(BOUND):
+            return await self.call.read() is grpc.aio.EOF
+
+
+class Machine:
+    def __init__(self, channel: grpc.aio.Channel, hostname: str = "alice") -> None:
+        self.stub, self.hostname, self.private_key = ManagementServiceStub(channel), hostname, PrivateKey.generate()
+        self.version = "0.77.1"
+
+    def meta(self) -> PeerSystemMeta:
+        return PeerSystemMeta(hostname=self.hostname, goOS="linux", netbirdVersion=self.version)
+
+    async def server_key(self) -> PublicKey:
+        return PublicKey.from_text((await self.stub.GetServerKey(Empty())).key)
+
+    def sealed(self, message: LoginRequest | SyncRequest | SyncMetaRequest | Empty, server_key: PublicKey) -> EncryptedMessage:
+        return EncryptedMessage(wgPubKey=self.private_key.public.text, body=seal_message(message, self.private_key, server_key))
+
+    async def login(self, setup_key: str = "", dns_labels: Sequence[str] = ()) -> LoginResponse:
+        key = await self.server_key()
+        request = LoginRequest(setupKey=setup_key, meta=self.meta(), dnsLabels=dns_labels)
+        async with asyncio.timeout(BOUND):
+            answer = await self.stub.Login(self.sealed(request, key))
+        return open_message(LoginResponse, answer.body, self.private_key, key)
+
+    async def sync(self) -> Stream:
+        return Stream(self, await self.server_key())
+
+    async def logout(self) -> None:
+        await self.stub.Logout(self.sealed(Empty(), await self.server_key()))
+
+
+class Server:
+    """One run of a server on a data folder."""
+
+    def __init__(self, store: Store, service: ManagementService, channel: grpc.aio.Channel) -> None:
+        self.store, self.service, self.channel = store, service, channel
+
+    def machine(self, hostname: str = "alice") -> Machine:
+        return Machine(self.channel, hostname)
+
+    async def setup_key(self, *, reusable: bool = True, lifetime: float | None = None, ephemeral: bool = False) -> str:
+        made = await self.store.create_setup_key(name="tests", reusable=reusable, lifetime=lifetime, ephemeral=ephemeral)
+        return made.key.lower()
+
+    async def joined(self, hostname: str, setup_key: str) -> Machine:
+        machine = self.machine(hostname)
+        await machine.login(setup_key)
+        return machine
+
+
+@asynccontextmanager
+async def running(data_dir: Path, clock: Clock, settings: ManagementSettings = SETTINGS) -> AsyncIterator[Server]:
+    async with (
+        open_store(data_dir, clock=clock) as store,
+        ManagementService(store, settings, clock=clock, housekeeping_interval=0.02) as service,
+    ):
+        server = grpc.aio.server()
+        add_ManagementServiceServicer_to_server(service, server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 1 << 24)]
+        try:
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
+                yield Server(store, service, channel)
+        finally:
+            service.end_streams()
+            await server.stop(1.0)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def brisk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let maps follow each other fast where their pace is not what is tested."""
+    monkeypatch.setattr("server.management.outbox.MAP_INTERVAL", 0.01)
+
+
+@pytest.fixture
+async def server(tmp_path: Path, clock: Clock) -> AsyncIterator[Server]:
+    async with running(tmp_path / "data", clock) as server:
+        yield server

@@ -1,0 +1,103 @@
+import dataclasses
+
+from server.management.network_map import AccountMap
+from server.management.outbox import MAP_INTERVAL, EndStream, Outbox, SendConfig, SendFarewell, SendMap, Step, Wait
+from tests.unit.server.management.values import ACCOUNT, peer
+
+
+def account_map(serial: int, *numbers: int) -> AccountMap:
+    return AccountMap(dataclasses.replace(ACCOUNT, serial=serial), [peer(number) for number in numbers])
+
+
+def outbox(renewal: float | None = None) -> Outbox:
+    return Outbox("id00001", renewal=renewal)
+
+
+def is_map(step: Step, offered: AccountMap) -> bool:
+    return isinstance(step, SendMap) and step.content.digest == offered.content("id00001").digest
+
+
+def test_the_first_map_goes_at_once_and_with_the_configuration() -> None:
+    box, alone, two = outbox(), account_map(1, 1), account_map(2, 1, 2)
+    box.offer(alone)
+
+    first = box.next_step(10.0)
+    assert is_map(first, alone)
+    assert isinstance(first, SendMap)
+    assert first.with_config
+    assert box.next_step(10.0) == Wait(None)
+
+    box.offer(two)
+    second = box.next_step(10.0 + MAP_INTERVAL)
+    assert isinstance(second, SendMap)
+    assert not second.with_config
+
+
+def test_of_many_maps_in_a_second_only_the_newest_follows_when_it_is_over() -> None:
+    box = outbox()
+    box.offer(account_map(1, 1))
+    box.next_step(10.0)
+
+    for serial in range(2, 50):
+        box.offer(account_map(serial, *range(1, serial + 1)))
+        assert box.next_step(10.5) == Wait(10.0 + MAP_INTERVAL)
+
+    assert is_map(box.next_step(11.0), account_map(49, *range(1, 50)))
+    assert box.next_step(11.0) == Wait(None)
+
+
+def test_after_a_quiet_time_a_change_goes_at_once() -> None:
+    box = outbox()
+    box.offer(account_map(1, 1))
+    box.next_step(10.0)
+    box.offer(account_map(2, 1, 2))
+    assert is_map(box.next_step(100.0), account_map(2, 1, 2))
+
+
+def test_a_map_that_says_nothing_new_is_not_sent_and_delays_no_other() -> None:
+    box = outbox()
+    box.offer(account_map(1, 1, 2))
+    box.next_step(10.0)
+
+    box.offer(account_map(2, 1, 2))
+    assert box.next_step(20.0) == Wait(None)
+    box.offer(account_map(3, 1, 2, 3))
+    assert is_map(box.next_step(20.0), account_map(3, 1, 2, 3))
+
+
+def test_an_older_map_that_comes_late_changes_nothing() -> None:
+    box = outbox()
+    box.offer(account_map(5, 1, 2))
+    box.offer(account_map(4, 1))
+    assert is_map(box.next_step(0.0), account_map(5, 1, 2))
+    box.offer(account_map(3, 1))
+    assert box.next_step(9.0) == Wait(None)
+
+
+def test_credentials_are_renewed_in_time_even_while_maps_wait() -> None:
+    box = outbox(renewal=100.0)
+    box.offer(account_map(1, 1))
+    box.next_step(0.0)
+    assert box.next_step(1.0) == Wait(100.0)
+
+    box.offer(account_map(2, 1, 2))
+    assert box.next_step(100.0) == SendConfig()
+    assert is_map(box.next_step(100.0), account_map(2, 1, 2))
+    assert box.next_step(100.0) == Wait(200.0)
+
+
+def test_a_removed_peer_gets_a_farewell_without_waiting_and_then_the_end() -> None:
+    box = outbox()
+    box.offer(account_map(1, 1, 2))
+    box.next_step(10.0)
+    box.offer(account_map(2, 2))
+
+    assert box.next_step(10.1) == SendFarewell(2)
+    assert box.next_step(10.1) == EndStream()
+
+
+def test_an_ended_stream_sends_nothing_more() -> None:
+    box = outbox()
+    box.offer(account_map(1, 1))
+    box.end()
+    assert box.next_step(0.0) == EndStream()
