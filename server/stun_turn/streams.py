@@ -57,8 +57,7 @@ class Stream(asyncio.Protocol):
         self._rest = bytearray()
         self._needed = 0  # bytes in `_rest` before looking at it again is worth it
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # TCP or TLS, also uvloop's
         self._transport = transport
         remote, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
         if not remote or not local:  # it is gone already
