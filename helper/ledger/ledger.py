@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from protocol.errors import CoveyError
+from protocol.errors import CoveyError, StateUnreadable
 
 VERSION = 1
 
@@ -39,7 +39,10 @@ class Ledger:
     """The changes that are not undone yet. One process at a time owns the file."""
 
     def __init__(self, path: Path) -> None:
-        """Read the file. A damaged one is kept beside it as `NAME.damaged`, with a warning; the ledger then starts empty."""
+        """Read the file. A damaged one is kept beside it as `NAME.damaged`, with a warning; the ledger then starts empty.
+
+        Raises StateUnreadable when the file is there but cannot be read.
+        """
         self.path = path
         self._changes: dict[str, Change] = {change.id: change for change in self._read()}
 
@@ -78,6 +81,10 @@ class Ledger:
             os.replace(self.path, aside)
             log.warning("the list of changes to this machine is damaged (%s); kept as %s", error, aside)
             return []
+        except OSError as error:
+            raise StateUnreadable(
+                f"{self.path} cannot be read ({error.strerror})", "Fix its permissions; root must read it."
+            ) from error
 
     def _write(self, changes: dict[str, Change]) -> None:
         listed = [{"id": change.id, "kind": change.kind, "details": dict(change.details)} for change in changes.values()]

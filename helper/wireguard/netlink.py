@@ -106,7 +106,7 @@ def merge_statistics(messages: Iterable[Any]) -> dict[PublicKey, PeerStatistics]
             raw_key = peer.get_attr("WGPEER_A_PUBLIC_KEY")
             if raw_key is None:
                 continue
-            key = PublicKey.from_text(raw_key["value"].decode() if isinstance(raw_key, dict) else raw_key.decode())
+            key = PublicKey.from_text(raw_key.decode())
             if key in found:
                 continue
             endpoint, handshake = peer.get_attr("WGPEER_A_ENDPOINT"), peer.get_attr("WGPEER_A_LAST_HANDSHAKE_TIME")
