@@ -1,0 +1,187 @@
+"""The agent as a script: what it sends, whom it trusts, when it gives up."""
+
+import ipaddress
+
+from aioice import stun
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helper.ice import binding
+from helper.ice.agent import (
+    DIRECT_GRACE,
+    MAX_PAIRS,
+    MAX_REMOTE_CANDIDATES,
+    Action,
+    Agent,
+    Credentials,
+    PairSelected,
+    PathLost,
+    PermitPeer,
+    SendStun,
+)
+from helper.ice.candidates import Base, Candidate, make_candidate
+from protocol.addresses import Address
+
+OURS, THEIRS = Credentials("ours1234", "our-password"), Credentials("their123", "their-password")
+LOCAL = ipaddress.ip_address("192.0.2.1")
+RELAYED = Address.of("198.51.100.1", 40000)
+HOST, RELAY = Base(LOCAL), Base(RELAYED.ip, RELAYED)
+REMOTE = Address.of("203.0.113.9", 51820)
+
+
+def make_agent(*, controlling: bool = True, bases: frozenset[Base] = frozenset({HOST})) -> Agent:
+    agent = Agent(OURS, controlling=controlling, tie_breaker=1, source_for=lambda _ip: LOCAL)
+    agent.set_bases(set(bases), 0.0)
+    agent.set_remote(THEIRS, 0.0)
+    return agent
+
+
+def checks(actions: list[Action]) -> list[SendStun]:
+    return [action for action in actions if isinstance(action, SendStun) and action.transaction]
+
+
+def answer(check: SendStun, password: str = THEIRS.password) -> stun.Message:
+    """What the other side says to a check that it got."""
+    request = binding.parse(check.data)
+    return binding.parse(binding.success(request, Address(LOCAL, 51000), password))
+
+
+def their_check(
+    *, password: str = OURS.password, username: str = "ours1234:their123", use_candidate: bool = False
+) -> stun.Message:
+    _, data = binding.check(username, password, controlling=False, tie_breaker=2, priority=7, use_candidate=use_candidate)
+    return binding.parse(data)
+
+
+def test_the_first_check_leaves_as_soon_as_a_candidate_is_known() -> None:
+    agent = make_agent()
+    (check,) = checks(agent.add_remote(make_candidate("host", REMOTE), 1.0))
+    assert (check.base, check.destination) == (HOST, REMOTE)
+    assert binding.is_authentic(binding.parse(check.data), THEIRS.password)
+
+
+def test_a_neighbour_is_nominated_at_once_and_a_nat_after_a_short_wait() -> None:
+    agent = make_agent()
+    (check,) = checks(agent.add_remote(make_candidate("srflx", REMOTE), 1.0))
+    assert not checks(agent.receive(answer(check), REMOTE, HOST, 1.02))
+    nominating = checks(agent.advance(1.02 + DIRECT_GRACE))[-1]
+    assert "USE-CANDIDATE" in binding.parse(nominating.data).attributes
+    selected = agent.receive(answer(nominating), REMOTE, HOST, 1.2)
+    assert isinstance(selected[0], PairSelected)
+
+    neighbour = make_agent()
+    (check,) = checks(neighbour.add_remote(make_candidate("host", REMOTE), 1.0))
+    (nominating,) = checks(neighbour.receive(answer(check), REMOTE, HOST, 1.02))
+    assert "USE-CANDIDATE" in binding.parse(nominating.data).attributes
+
+
+def test_the_controlled_side_follows_the_last_use_candidate() -> None:
+    agent = make_agent(controlling=False)
+    agent.add_remote(make_candidate("host", REMOTE), 1.0)
+    actions = agent.receive(their_check(use_candidate=True), REMOTE, HOST, 1.1)
+    assert isinstance(actions[0], SendStun)  # the answer first
+    assert isinstance(actions[-1], PairSelected)
+    assert agent.receive(their_check(use_candidate=True), REMOTE, HOST, 1.2)[1:] == []
+
+
+def test_a_check_from_an_unknown_address_makes_a_peer_reflexive_candidate() -> None:
+    agent = make_agent()
+    elsewhere = Address.of("203.0.113.9", 4444)
+    reply, check = agent.receive(their_check(), elsewhere, HOST, 1.0)
+    assert isinstance(reply, SendStun)
+    assert isinstance(check, SendStun)
+    assert check.destination == elsewhere
+    assert agent.pairs[HOST, elsewhere].remote.kind == "prflx"
+
+
+def test_strangers_get_no_answer() -> None:
+    agent = make_agent()
+    assert agent.receive(their_check(password="wrong"), REMOTE, HOST, 1.0) == []
+    assert agent.receive(their_check(username="other:their123"), REMOTE, HOST, 1.0) == []
+    assert not agent.pairs
+
+
+def test_an_answer_counts_only_from_where_the_check_went_and_when_it_is_signed() -> None:
+    agent = make_agent()
+    (check,) = checks(agent.add_remote(make_candidate("host", REMOTE), 1.0))
+    assert agent.receive(answer(check, "wrong"), REMOTE, HOST, 1.01) == []
+    assert agent.receive(answer(check), Address.of("203.0.113.8", 51820), HOST, 1.01) == []
+    assert not agent.pairs[HOST, REMOTE].is_valid
+
+
+def test_the_relay_is_asked_to_let_a_public_peer_in_and_never_a_private_one() -> None:
+    agent = make_agent(bases=frozenset({HOST, RELAY}))
+    assert PermitPeer(REMOTE.ip) in agent.add_remote(make_candidate("srflx", REMOTE), 1.0)
+    private = Address.of("10.0.0.7", 51820)
+    assert not any(isinstance(action, PermitPeer) for action in agent.add_remote(make_candidate("host", private), 1.0))
+    assert (RELAY, private) not in agent.pairs
+
+
+def test_a_flood_of_candidates_is_bounded() -> None:
+    agent = make_agent(bases=frozenset({HOST, RELAY}))
+    for port in range(1, 1000):
+        agent.add_remote(make_candidate("host", Address(REMOTE.ip, port)), 1.0)
+    for port in range(2000, 3000):
+        agent.receive(their_check(), Address(REMOTE.ip, port), HOST, 1.0)
+    assert len({pair.remote.address for pair in agent.pairs.values()}) <= MAX_REMOTE_CANDIDATES
+    assert len(agent.pairs) <= MAX_PAIRS
+
+
+def test_a_selected_pair_that_falls_silent_is_lost_within_seconds() -> None:
+    agent = make_agent()
+    (check,) = checks(agent.add_remote(make_candidate("host", REMOTE), 1.0))
+    (nominating,) = checks(agent.receive(answer(check), REMOTE, HOST, 1.01))
+    agent.receive(answer(nominating), REMOTE, HOST, 1.02)
+    now = 1.02
+    lost_at = None
+    while now < 20 and lost_at is None:
+        now = max(now + 0.001, agent.deadline)
+        if any(isinstance(action, PathLost) for action in agent.advance(now)):
+            lost_at = now
+    assert lost_at is not None
+    assert 3 < lost_at - 1.02 < 7
+    assert agent.selected is None
+
+
+def test_data_that_arrives_proves_a_path_on_which_answers_are_missing() -> None:
+    agent = make_agent()
+    (check,) = checks(agent.add_remote(make_candidate("host", REMOTE), 1.0))
+    (nominating,) = checks(agent.receive(answer(check), REMOTE, HOST, 1.01))
+    agent.receive(answer(nominating), REMOTE, HOST, 1.02)
+    for second in range(2, 20):
+        agent.heard(float(second))
+        assert not any(isinstance(action, PathLost) for action in agent.advance(float(second)))
+
+
+def test_other_credentials_void_what_was_learnt() -> None:
+    agent = make_agent()
+    agent.add_remote(make_candidate("host", REMOTE), 1.0)
+    agent.set_remote(Credentials("again123", "x"), 2.0)
+    assert not agent.pairs
+
+
+def test_pairs_of_an_address_that_went_go_too() -> None:
+    agent = make_agent()
+    (check,) = checks(agent.add_remote(make_candidate("host", REMOTE), 1.0))
+    (nominating,) = checks(agent.receive(answer(check), REMOTE, HOST, 1.01))
+    agent.receive(answer(nominating), REMOTE, HOST, 1.02)
+    assert PathLost() in agent.set_bases(set(), 2.0)
+    assert not agent.pairs
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_the_parser_raise_anything_but_value_error(data: bytes) -> None:
+    for candidate in (data, b"\x00\x01\x00\x08" + b"\x21\x12\xa4\x42" + data):
+        try:
+            binding.parse(candidate)
+        except ValueError:
+            continue
+
+
+def test_a_wireguard_handshake_is_never_taken_for_stun() -> None:
+    initiation = b"\x01\x00\x00\x00" + b"\x21\x12\xa4\x42" + bytes(140)
+    assert not binding.looks_like_stun(initiation)
+
+
+def test_a_candidate_names_itself_for_people() -> None:
+    assert str(Candidate("srflx", REMOTE, 1)) == "srflx 203.0.113.9:51820"
