@@ -7,10 +7,13 @@ import errno
 import socket
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from typing import Any
 
-from server.stun_turn.receive import MAX_SEGMENTS, UDP_SEGMENT, Sockaddr
+Sockaddr = tuple[Any, ...]  # as `socket` has it
 
+UDP_SEGMENT = 103  # linux/udp.h
+MAX_SEGMENTS = 64  # in one UDP_SEGMENT send; kernels before 6.9 take no more
 MAX_BURST = 65000  # bytes in one UDP_SEGMENT send
 HEADER = struct.Struct("!HH")  # ChannelData: channel, length
 _SEGMENT_SIZE = struct.Struct("@H")
@@ -22,12 +25,12 @@ Buffers = Sequence[memoryview | bytes]
 
 
 class Target:
-    """Where datagrams go: from a socket to an address."""
+    """Where datagrams go: from a socket to an address, which `key` names to the receiver."""
 
-    __slots__ = ("can_segment", "send", "sock", "sockaddr")
+    __slots__ = ("can_segment", "key", "send", "sock", "sockaddr")
 
-    def __init__(self, sock: socket.socket, sockaddr: Sockaddr) -> None:
-        self.sock, self.sockaddr = sock, sockaddr
+    def __init__(self, sock: socket.socket, sockaddr: Sockaddr, key: Hashable) -> None:
+        self.sock, self.sockaddr, self.key = sock, sockaddr, key
         self.send = sock.sendto
         self.can_segment = sys.platform == "linux"
 

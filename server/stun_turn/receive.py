@@ -1,30 +1,32 @@
-"""Receive up to 64 datagrams in one go, with the kernel's segmentation (UDP_GRO) where it has it.
+"""Receive up to 64 datagrams in one go, with the kernel's segmentation (UDP_GRO) where it has it, and send them on in place.
 
-On Linux one recvmmsg(2) by ctypes fills 64 slots; a slot holds one datagram, or a burst of one flow that the kernel joined. A
-system call a datagram would cost a tenth of the relay's rate, recvmsg(2) by `socket` twice that. Elsewhere `recvfrom_into`.
+On Linux one recvmmsg(2) by ctypes fills 64 slots; a slot holds one datagram, or a burst of one flow that the kernel joined.
+Datagrams in a row for one address leave by one sendmmsg(2). Elsewhere `recvfrom_into` and `sendto`, one by one.
 
-A *key* names a sender in dictionaries: the raw sockaddr on Linux, the sockaddr tuple elsewhere.
+A *key* names an address in dictionaries: the raw sockaddr on Linux, the sockaddr tuple elsewhere.
+A *span* is a position and a length in the receiver's memory, counted from `base`.
 """
 
+import contextlib
 import ctypes
+import errno
 import mmap
 import socket
 import struct
 import sys
 from collections.abc import Hashable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
+
+from server.stun_turn.paths import Sockaddr, Target
 
 SLOTS = 64
 HEADROOM = 4  # bytes free in front of a datagram: a channel header is written there
-UDP_SEGMENT, UDP_GRO = 103, 104  # linux/udp.h
+UDP_GRO = 104  # linux/udp.h
 MSG_DONTWAIT = 0x40  # linux/socket.h
-MAX_SEGMENTS = 64  # in one UDP_SEGMENT send; kernels before 6.9 take no more
 
 # 64 KiB a slot; the odd part keeps the slots' beginnings out of each other's cache lines
 _STRIDE = 65536 + 4096 + 192
 _CONTROL = 64  # bytes of control data a slot
-
-Sockaddr = tuple[Any, ...]
 
 
 class Datagram(NamedTuple):
@@ -40,12 +42,16 @@ class Receiver(Protocol):
     """One serves all sockets of its address family, one after the other."""
 
     view: memoryview
+    base: int
 
     def prepare(self, sock: socket.socket) -> None:
         """Set the options that `receive` builds on."""
 
     def receive(self, sock: socket.socket) -> Iterator[tuple[Hashable, int, int, int]]:
         """What is there now, as the fields of Datagram. Never blocks, never raises OSError."""
+
+    def send(self, target: Target, spans: list[int]) -> None:
+        """Send datagrams of the buffer to one address; `spans` holds position and length by turns. Never raises OSError."""
 
     def key(self, sockaddr: Sockaddr) -> Hashable: ...
 
@@ -57,6 +63,7 @@ class PlainReceiver:
 
     def __init__(self) -> None:
         self.view = memoryview(bytearray(_STRIDE))
+        self.base = 0
 
     def prepare(self, sock: socket.socket) -> None:
         """Nothing to set."""
@@ -69,6 +76,11 @@ class PlainReceiver:
             except OSError:
                 return
             yield sockaddr, HEADROOM, length, 0
+
+    def send(self, target: Target, spans: list[int]) -> None:
+        for start, length in zip(spans[::2], spans[1::2], strict=True):
+            with contextlib.suppress(OSError):
+                target.send(self.view[start : start + length], target.sockaddr)
 
     def key(self, sockaddr: Sockaddr) -> Hashable:
         return sockaddr
@@ -88,35 +100,33 @@ class BatchReceiver:
     _results = struct.Struct(f"@{struct.calcsize('@PIPNP0N')}xNi0PI0P")
 
     def __init__(self, family: int) -> None:
-        libc = ctypes.CDLL(None)
+        libc = ctypes.CDLL(None, use_errno=True)
         self._recvmmsg = libc.recvmmsg
         self._recvmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
+        self._sendmmsg = libc.sendmmsg
+        self._sendmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
         self._family = family
         self._name = struct.Struct("16s12x" if family == socket.AF_INET else "28s")
         buffer, names = mmap.mmap(-1, SLOTS * _STRIDE), mmap.mmap(-1, SLOTS * self._name.size)
-        controls, iovecs = mmap.mmap(-1, SLOTS * _CONTROL), mmap.mmap(-1, SLOTS * self._iovec.size)
-        headers = mmap.mmap(-1, SLOTS * self._header.size)
+        controls, headers = mmap.mmap(-1, SLOTS * _CONTROL), mmap.mmap(-1, SLOTS * self._header.size)
+        iovecs, self._out_iovecs = mmap.mmap(-1, SLOTS * self._iovec.size), mmap.mmap(-1, SLOTS * self._iovec.size)
+        self._out_name, out_headers = mmap.mmap(-1, self._name.size), mmap.mmap(-1, SLOTS * self._header.size)
         self.view, self._names = memoryview(buffer), memoryview(names)
         self._controls, self._headers = memoryview(controls), memoryview(headers)
-        self._headers_at = _address_of(headers)
+        self.base, self._headers_at, self._out_headers_at = map(_address_of, (buffer, headers, out_headers))
         self._starts = [slot * _STRIDE + HEADROOM for slot in range(SLOTS)]
+        name_length = 16 if family == socket.AF_INET else 28
         for slot, start in enumerate(self._starts):
-            self._iovec.pack_into(iovecs, slot * self._iovec.size, _address_of(buffer) + start, 65536)
-            self._header.pack_into(
-                headers,
-                slot * self._header.size,
-                _address_of(names) + slot * self._name.size,
-                self._name.size,
-                _address_of(iovecs) + slot * self._iovec.size,
-                1,
-                _address_of(controls) + slot * _CONTROL,
-                _CONTROL,
-                0,
-                0,
-            )
+            self._iovec.pack_into(iovecs, slot * self._iovec.size, self.base + start, 65536)
+            name, control = _address_of(names) + slot * self._name.size, _address_of(controls) + slot * _CONTROL
+            iovec, out_iovec = (_address_of(memory) + slot * self._iovec.size for memory in (iovecs, self._out_iovecs))
+            at = slot * self._header.size
+            self._header.pack_into(headers, at, name, self._name.size, iovec, 1, control, _CONTROL, 0, 0)
+            self._header.pack_into(out_headers, at, _address_of(self._out_name), name_length, out_iovec, 1, 0, 0, 0, 0)
+        self._spans = [struct.Struct(f"@{2 * count}N") for count in range(SLOTS + 1)]
         self._fresh = bytes(headers)
         self._used = 0  # bytes of headers that the last call wrote
-        self._memory = (buffer, names, controls, iovecs, headers)  # outlives the addresses that the headers hold
+        self._memory = (buffer, names, controls, iovecs, headers, out_headers)  # outlives the addresses that point to it
 
     def prepare(self, sock: socket.socket) -> None:
         try:
@@ -132,6 +142,24 @@ class BatchReceiver:
         names = self._name.iter_unpack(self._names[: max(count, 0) * self._name.size])
         for start, (control, _, length), (key,) in zip(self._starts, results, names, strict=False):
             yield key, start, length, self._segment(start, length) if control else 0
+
+    def send(self, target: Target, spans: list[int]) -> None:
+        if len(spans) == 2:
+            start = spans[0] - self.base
+            with contextlib.suppress(OSError):
+                target.send(self.view[start : start + spans[1]], target.sockaddr)
+            return
+        key = target.key
+        assert isinstance(key, bytes)
+        self._out_name[: len(key)] = key
+        count, sent = len(spans) // 2, 0
+        self._spans[count].pack_into(self._out_iovecs, 0, *spans)
+        while sent < count:
+            at = self._out_headers_at + sent * self._header.size
+            result = self._sendmmsg(target.sock.fileno(), at, count - sent, MSG_DONTWAIT)
+            if result < 0 and ctypes.get_errno() in (errno.EAGAIN, errno.ENOBUFS, errno.EBADF):
+                return
+            sent += max(result, 1)  # one that can't be sent is passed over
 
     def _segment(self, start: int, length: int) -> int:
         _, level, kind, segment = self._control.unpack_from(self._controls, start // _STRIDE * _CONTROL)

@@ -16,7 +16,8 @@ from protocol.errors import CoveyError, NoPermission, PortTaken
 from server.stun_turn.actions import Action, ClosePath, CloseRelay, OpenPath, OpenRelay, SendToClient, SendToPeer
 from server.stun_turn.allocations import Allocation, ClientId
 from server.stun_turn.config import TurnConfig
-from server.stun_turn.receive import Receiver, Sockaddr, open_receiver
+from server.stun_turn.paths import Sockaddr
+from server.stun_turn.receive import Receiver, open_receiver
 from server.stun_turn.sockets import Listener, Lobby, Relay, bind_udp, from_sockaddr, to_sockaddr
 from server.stun_turn.streams import TLS_HANDSHAKE_TIMEOUT, Stream
 from server.stun_turn.turn import TurnServer

@@ -15,8 +15,8 @@ from typing import Protocol
 from protocol.addresses import Address
 from server.stun_turn.allocations import Allocation, ClientId
 from server.stun_turn.codec import pack_channel_data
-from server.stun_turn.paths import HEADER, Target
-from server.stun_turn.receive import HEADROOM, SLOTS, Receiver, Sockaddr
+from server.stun_turn.paths import HEADER, Sockaddr, Target
+from server.stun_turn.receive import HEADROOM, SLOTS, Receiver
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,8 @@ class Listener:
             self.sock.sendto(data, to_sockaddr(remote))
 
     def target(self, remote: Address) -> Target:
-        return Target(self.sock, to_sockaddr(remote))
+        sockaddr = to_sockaddr(remote)
+        return Target(self.sock, sockaddr, self.receiver.key(sockaddr))
 
     def open_path(self, remote: Address, channel: int, target: Target) -> None:
         self._clients.setdefault(self.receiver.key(to_sockaddr(remote)), {})[channel] = target
@@ -107,6 +108,9 @@ class Listener:
 
     def _on_readable(self) -> None:
         view, unpack, clients = self.receiver.view, HEADER.unpack_from, self._clients
+        base, send = self.receiver.base + HEADER.size, self.receiver.send
+        current: Target | None = None
+        spans: list[int] = []  # datagrams in a row that go the same way
         for key, start, length, segment in self.receiver.receive(self.sock):
             paths = clients.get(key)
             if paths is None:
@@ -117,12 +121,18 @@ class Listener:
             if target is None:
                 self._to_core(key, start, length, segment)
             elif segment:
+                if current is not None:  # what came first leaves first
+                    send(current, spans)
+                    current = None
                 self._carry_burst(paths, key, start, length, segment)
             elif size + 4 <= length:
-                try:
-                    target.send(view[start + 4 : start + 4 + size], target.sockaddr)
-                except OSError:
-                    continue
+                if target is not current:
+                    if current is not None:
+                        send(current, spans)
+                    current, spans = target, []
+                spans += (base + start, size)
+        if current is not None:
+            send(current, spans)
 
     def _carry_burst(self, paths: dict[int, Target], key: Hashable, start: int, length: int, segment: int) -> None:
         """A burst of one client: consecutive datagrams of one channel leave together."""
@@ -220,7 +230,7 @@ class Relay:
         self.sock.close()
 
     def target(self, sockaddr: Sockaddr) -> Target:
-        return Target(self.sock, sockaddr)
+        return Target(self.sock, sockaddr, self._receiver.key(sockaddr))
 
     def open_path(self, sockaddr: Sockaddr, channel: int) -> None:
         self._channels[self._receiver.key(sockaddr)] = channel
@@ -232,19 +242,22 @@ class Relay:
         client = self._client
         assert isinstance(client, Target)
         view, pack, channels = self._receiver.view, HEADER.pack_into, self._channels
-        send, sockaddr = client.send, client.sockaddr
+        base = self._receiver.base - HEADROOM
+        spans: list[int] = []
         for key, start, length, segment in self._receiver.receive(self.sock):
             channel = channels.get(key)
             if channel is None:
                 self._to_core(key, start, length, segment)
             elif segment:
+                if spans:  # what came first leaves first
+                    self._receiver.send(client, spans)
+                    spans = []
                 client.send_framed(channel, view[start : start + length], segment)
             else:
                 pack(view, start - HEADROOM, channel, length)
-                try:
-                    send(view[start - HEADROOM : start + length], sockaddr)
-                except OSError:
-                    continue
+                spans += (base + start, length + HEADROOM)
+        if spans:
+            self._receiver.send(client, spans)
 
     def _on_readable_for_stream(self) -> None:
         client, view = self._client, self._receiver.view
