@@ -5,8 +5,9 @@ import sys
 import typer
 
 from protocol.errors import CoveyError
-from server.commands import peers, setup_keys
 from server.commands.join_link import join_link
+from server.commands.peers import app as peers_app
+from server.commands.setup_keys import app as setup_keys_app
 from server.commands.up import up
 
 app = typer.Typer(
@@ -17,8 +18,8 @@ app = typer.Typer(
 )
 app.command()(up)
 app.command("join-link")(join_link)
-app.add_typer(setup_keys.app, name="setup-keys")
-app.add_typer(peers.app, name="peers")
+app.add_typer(setup_keys_app, name="setup-keys")
+app.add_typer(peers_app, name="peers")
 
 
 def main() -> None:

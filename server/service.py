@@ -12,7 +12,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
-from protocol.addresses import Address
+from protocol.addresses import Address, IPAddress
 from protocol.errors import UsageError
 from protocol.generated.management_pb2_grpc import add_ManagementServiceServicer_to_server
 from protocol.generated.signalexchange_pb2_grpc import add_SignalExchangeServicer_to_server
@@ -65,15 +65,19 @@ async def serving(
         stack.enter_context(lock_folder(config.data_dir))
         tls = _load_tls(config)
         listeners = [stack.enter_context(listen_on(where)) for where in with_ipv6(config.listen, has_ipv6)]
+        store = await stack.enter_async_context(open_store(config.data_dir))
+        turn = None
+        turn_port = config.listen_turn.port
+        if not config.turn.uris:
+            turn = await stack.enter_async_context(TurnService(_turn_config(config, addresses)))
+            turn_port = turn.addresses[0].port
         reachability = Reachability(
             addresses,
             tls.certificate.public_names if tls else (),
             listeners[0].getsockname()[1],
-            config.listen_turn.port,
+            turn_port,
             tls.certificate.fingerprint if tls else None,
         )
-        store = await stack.enter_async_context(open_store(config.data_dir))
-        turn = None if config.turn.uris else await stack.enter_async_context(TurnService(_turn_config(config, reachability)))
         management = await stack.enter_async_context(ManagementService(store, _management_settings(config, reachability)))
         sockets = stack.enter_context(socket_folder(config.data_dir))
         signalling = SignalService()
@@ -86,6 +90,7 @@ async def serving(
             )
         )
         await stack.enter_async_context(signalling)
+        stack.callback(management.end_streams)
         await stack.enter_async_context(serving_web(make_app(), sockets / "web", tls.context if tls else None))
         backends = Backends(
             sockets / "grpc", sockets / "web", tls.context if tls else None, turn.serve_stream if turn is not None else None
@@ -108,13 +113,13 @@ def _secret(config: ServerConfig) -> str:
     return config.turn.secret.get_secret_value() if config.turn.secret else turn_secret(config.data_dir)
 
 
-def _turn_config(config: ServerConfig, reachability: Reachability) -> TurnConfig:
-    has_ipv6 = any(address.version == 6 for address in reachability.addresses)
+def _turn_config(config: ServerConfig, addresses: tuple[IPAddress, ...]) -> TurnConfig:
+    has_ipv6 = any(address.version == 6 for address in addresses)
     return TurnConfig(
         secret=_secret(config),
         realm=config.turn.realm,
         listen=with_ipv6(config.listen_turn, has_ipv6),
-        public_addresses=reachability.addresses,
+        public_addresses=addresses,
         relay_ports=config.turn.relay_ports,
         user_quota=config.turn.user_quota,
         total_quota=config.turn.total_quota,

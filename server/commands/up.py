@@ -53,13 +53,8 @@ def up(
         "certificate-key": certificate_key,
     }
     options = read_config(config, flags)
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    for noisy in ("uvicorn", "asyncio", "sqlalchemy", "alembic", "aiosqlite"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("server").setLevel(logging.DEBUG if verbose else logging.INFO)
     import uvloop
 
     from server.service import run
@@ -70,11 +65,12 @@ def up(
 def greet(config: "ServerConfig", reachability: "Reachability", listening: tuple[Address, ...]) -> None:
     """Say on stdout what a person wants to know now."""
     location = reachability.location
+    turn = Address(config.listen_turn.ip, reachability.turn_port)
     lines = [
         "Covey server is up.",
         f"  address         {location.url}",
         f"  listening       TCP {', '.join(map(str, listening))} (gRPC, web, TURN over {'TLS' if location.tls else 'TCP'})",
-        f"  STUN and TURN   {'by ' + ', '.join(config.turn.uris) if config.turn.uris else f'UDP and TCP {config.listen_turn}'}",
+        f"  STUN and TURN   {'by ' + ', '.join(config.turn.uris) if config.turn.uris else f'UDP and TCP {turn}'}",
     ]
     if reachability.fingerprint is not None:
         lines.append(f"  certificate     SHA-256 {reachability.fingerprint.hex()}")

@@ -19,7 +19,7 @@ USER_TIMEOUT = 60_000  # milliseconds that written bytes may stay unacknowledged
 class SpliceEnd(asyncio.Protocol):
     """One of a splice's two ends."""
 
-    __slots__ = ("_at_eof", "_is_lost", "_last_bytes", "_on_lost", "other", "transport")
+    __slots__ = ("_at_eof", "_early", "_is_lost", "_last_bytes", "_on_lost", "other", "transport")
 
     def __init__(self, on_lost: Callable[["SpliceEnd"], None]) -> None:
         self.other: SpliceEnd | None = None
@@ -27,6 +27,7 @@ class SpliceEnd(asyncio.Protocol):
         self._on_lost = on_lost
         self._at_eof = self._is_lost = False
         self._last_bytes = 0.0
+        self._early = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -42,15 +43,33 @@ class SpliceEnd(asyncio.Protocol):
         self._last_bytes = asyncio.get_running_loop().time()
         if self.other is not None and self.other.transport is not None:
             self.other.transport.write(data)
+        else:
+            self._early += data  # one read at most: some event loops begin reading before the pause counts
+
+    def begin(self) -> None:
+        """The far end is there: let the bytes go."""
+        if self.transport is None or self.other is None or self.other.transport is None:
+            return
+        if self._early:
+            self.other.transport.write(self._early)
+            self._early = b""
+        if self._at_eof:
+            self._pass_on_eof(self.other, self.other.transport)
+        else:
+            self.transport.resume_reading()
 
     def eof_received(self) -> bool:
         self._at_eof = True
-        if self.other is None or self.other.transport is None or self.other._at_eof:
+        if self.other is not None and self.other.transport is not None:
+            self._pass_on_eof(self.other, self.other.transport)
+        return True
+
+    def _pass_on_eof(self, other: "SpliceEnd", transport: asyncio.Transport) -> None:
+        if other._at_eof:
             self.close()
         else:
             with contextlib.suppress(OSError, RuntimeError):  # the other end is closing already
-                self.other.transport.write_eof()
-        return True
+                transport.write_eof()
 
     def pause_writing(self) -> None:
         if self.other is not None and self.other.transport is not None and not self.other.transport.is_closing():
@@ -140,7 +159,7 @@ class Splices:
         if near.is_lost:
             far.abort()
         else:
-            transport.resume_reading()
+            near.begin()
             if ends_when_idle:
                 self._watch(near)
 

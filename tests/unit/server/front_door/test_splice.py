@@ -23,12 +23,17 @@ class Joined:
         self.splices, self.path = splices, path
         self._arrived: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
 
-    async def connect(self, *, ends_when_idle: bool = False) -> None:
+    async def connect(self, *, early: bytes = b"", ends_when_idle: bool = False) -> None:
+        """Join; `early` bytes are there before the splice is."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
             listener.setblocking(False)
             self.reader, self.writer = await asyncio.open_connection(*listener.getsockname())
             accepted, _ = listener.accept()
         accepted.setblocking(False)
+        if early:
+            self.writer.write(early)
+            while len(accepted.recv(len(early), socket.MSG_PEEK)) < len(early):
+                await asyncio.sleep(0.005)
         await self.splices.connect(accepted, self.path, ends_when_idle=ends_when_idle)
         self.far_reader, self.far_writer = await self._arrived.get()
 
@@ -49,6 +54,13 @@ async def bytes_go_both_ways_unchanged(joined: Joined) -> None:
     assert await joined.far_reader.readexactly(len(question)) == question
     joined.far_writer.write(answer)
     assert await joined.reader.readexactly(len(answer)) == answer
+
+
+@on_every_loop
+async def bytes_that_came_before_the_backend_are_not_lost(joined: Joined) -> None:
+    await joined.connect(early=b"hello, early")
+    joined.writer.write(b" and late")
+    assert await joined.far_reader.readexactly(21) == b"hello, early and late"
 
 
 @on_every_loop

@@ -1,0 +1,102 @@
+import datetime
+import os
+import ssl
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from server.certificates import CertificateUnusable, ServerTls, load_certificate, make_self_signed, own_certificate
+
+ADDRESSES = [ip_address("203.0.113.10"), ip_address("2001:db8::10")]
+
+
+def test_the_own_certificate_holds_for_a_century_and_names_the_server() -> None:
+    certificate = x509.load_pem_x509_certificate(make_self_signed(ADDRESSES)[0])
+    assert certificate.not_valid_before_utc.date() == datetime.date(2000, 1, 1)
+    assert certificate.not_valid_after_utc.date() == datetime.date(2100, 1, 1)
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["covey-server"]
+    assert names.get_values_for_type(x509.IPAddress) == ADDRESSES
+    assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+
+
+def test_the_own_certificate_stays_even_if_the_addresses_change(tmp_path: Path) -> None:
+    files = own_certificate(tmp_path, ADDRESSES)
+    first = load_certificate(*files)
+    assert load_certificate(*own_certificate(tmp_path, ADDRESSES[:1])) == first
+    assert len(first.fingerprint) == 32
+    assert first.public_names == ()
+
+
+def test_the_key_is_for_its_owner_only(tmp_path: Path) -> None:
+    _, key = own_certificate(tmp_path, ADDRESSES)
+    assert os.stat(key).st_mode & 0o777 == 0o600
+
+
+def test_a_key_of_another_certificate_is_refused(tmp_path: Path) -> None:
+    certificate, key = own_certificate(tmp_path, ADDRESSES)
+    key.write_bytes(make_self_signed(ADDRESSES)[1])
+    with pytest.raises(CertificateUnusable, match="does not belong"):
+        load_certificate(certificate, key)
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_damaged_files_are_named(tmp_path: Path, content: bytes) -> None:
+    certificate, key = own_certificate(tmp_path, ADDRESSES)
+    certificate.write_bytes(content)
+    with pytest.raises(CertificateUnusable, match=str(certificate)):
+        load_certificate(certificate, key)
+    certificate.write_bytes(make_self_signed(ADDRESSES)[0])
+    key.write_bytes(content)
+    with pytest.raises(CertificateUnusable, match=str(key)):
+        load_certificate(certificate, key)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CertificateUnusable, match=r"no\.pem"):
+        load_certificate(tmp_path / "no.pem", tmp_path / "no.key")
+
+
+def test_a_renewed_certificate_is_taken_in(tmp_path: Path) -> None:
+    certificate, key = own_certificate(tmp_path, ADDRESSES)
+    tls = ServerTls(certificate, key)
+    before = tls.certificate.fingerprint
+    assert not tls.reload()
+    for file, content in zip((certificate, key), make_self_signed(ADDRESSES), strict=True):
+        file.write_bytes(content)
+    os.utime(certificate, ns=(1, 1))
+    assert tls.reload()
+    assert tls.certificate.fingerprint != before
+    assert served_by(tls.context) == tls.certificate.fingerprint
+
+
+def test_a_bad_renewal_changes_nothing(tmp_path: Path) -> None:
+    certificate, key = own_certificate(tmp_path, ADDRESSES)
+    tls = ServerTls(certificate, key)
+    before = tls.certificate
+    certificate.write_bytes(b"half a fi")
+    os.utime(certificate, ns=(1, 1))
+    assert not tls.reload()
+    assert tls.certificate == before
+    assert served_by(tls.context) == before.fingerprint
+
+
+def served_by(context: ssl.SSLContext) -> bytes:
+    """Shake hands in memory, and give the fingerprint that the client sees."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client_context.check_hostname, client_context.verify_mode = False, ssl.CERT_NONE
+    client = client_context.wrap_bio(to_client, to_server)
+    server = context.wrap_bio(to_server, to_client, server_side=True)
+    for side in (client, server, client, server):
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+    der = client.getpeercert(binary_form=True)
+    assert der is not None
+    from hashlib import sha256
+
+    return sha256(der).digest()
