@@ -58,25 +58,29 @@ class Settings:
     @classmethod
     def from_json(cls, data: Any) -> Self:
         """Read what `to_json` wrote. Raises ValueError for anything else."""
-        try:
-            if data["version"] != VERSION:
-                raise ValueError(f"version {data['version']} of the settings is not known here")
-            entry, port = data["server"], data["wireguard_port"]
-            server = (
-                ServerLocation(
-                    tuple(str(host) for host in entry["hosts"]),
-                    int(entry["port"]),
-                    bytes.fromhex(entry["fingerprint"]) if entry["fingerprint"] else None,
-                    bool(entry["tls"]),
-                )
-                if entry
-                else None
-            )
-            if (server and not server.hosts) or not 0 <= int(port) <= 65535:
-                raise ValueError("the settings name no server or a port out of range")
-            return cls(server, data["hostname"], bool(data["wanted"]), int(port))
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"the settings lack {error}") from None
+        match data:
+            case {"version": int(version)} if version != VERSION:
+                raise ValueError(f"version {version} of the settings is not known here")
+            case {
+                "version": int(),
+                "server": dict() | None as entry,
+                "hostname": str() | None as hostname,
+                "wanted": bool(wanted),
+                "wireguard_port": int(port),
+            } if 0 <= port <= 65535:
+                return cls(_server_from_json(entry) if entry is not None else None, hostname, wanted, port)
+            case _:
+                raise ValueError("it does not hold the settings")
+
+
+def _server_from_json(entry: dict[str, Any]) -> ServerLocation:
+    match entry:
+        case {"hosts": [str(), *_] as hosts, "port": int(port), "fingerprint": str() | None as pin, "tls": bool(tls)} if (
+            1 <= port <= 65535 and all(isinstance(host, str) and host for host in hosts)
+        ):
+            return ServerLocation(tuple(hosts), port, bytes.fromhex(pin) if pin is not None else None, tls)
+        case _:
+            raise ValueError("it does not say where the server is")
 
 
 class StateFolder:
@@ -142,6 +146,7 @@ class StateFolder:
             for suffix in ("", ".before"):
                 (self.path / f"{name}{suffix}").unlink(missing_ok=True)
         self.save(replace(self.load(), server=None, wanted=False))
+        (self.path / "settings.json.before").unlink(missing_ok=True)
 
     # ---- files
 
@@ -159,7 +164,7 @@ class StateFolder:
                 continue
             except OSError as error:
                 raise StateUnreadable(f"{candidate} can't be read: {error.strerror}") from None
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 log.warning("%s is damaged (%s); kept as %s.damaged", candidate, error, candidate.name)
                 self.notes.append(f"The state file {name} was damaged; it is kept as {candidate.name}.damaged.")
                 candidate.replace(self.path / f"{candidate.name}.damaged")
