@@ -335,6 +335,8 @@ class Session:
         if self.parts.network.set_snapshot(snapshot):
             self.parts.relay.network_changed()
             self._local_changed(moved=True)
+            self.signalling.check()
+            self.parts.network.spawn(self._client.check())  # a dead connection is noticed now, not by its keepalive
 
     def _peer_changed(self) -> None:
         if self.parts is not None:

@@ -51,6 +51,11 @@ class Signalling:
             with contextlib.suppress(asyncio.QueueFull):
                 self._outgoing.put_nowait((remote, to_body(message)))
 
+    def check(self) -> None:
+        """Prove the stream after a change of the network; a dead one ends within seconds and is opened anew."""
+        if self._client is not None:
+            self._client.check()
+
     async def _supervise(self) -> None:
         backoff, loop = Backoff(first=0.4), asyncio.get_running_loop()
         while True:
