@@ -126,6 +126,13 @@ class StateUnreadable(CoveyError):
     hint = "The damaged file was kept beside it; join again with a setup key or a join link."
 
 
+class GivenUp(CoveyError):
+    """Somebody asked for something else meanwhile."""
+
+    code = "given-up"
+    hint = "See `covey status`; run `covey up` again if you want it up."
+
+
 class TimedOut(CoveyError):
     code = "timed-out"
     hint = "It goes on in the background; `covey status` shows how far it got."
@@ -144,4 +151,4 @@ def known_errors() -> dict[str, type[CoveyError]]:
 
 def error_from_wire(code: str, sentence: str, hint: str) -> CoveyError:
     """Make the error that the other side of a border raised; an unknown code becomes a plain CoveyError."""
-    return known_errors().get(code, CoveyError)(sentence, hint)
+    return known_errors().get(code, CoveyError)(sentence, hint or None)

@@ -6,7 +6,7 @@ The status uses NetBird's keys where it has them. Its times are ISO 8601 in UTC,
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self, TypedDict
 
-from protocol.errors import UsageError
+from protocol.errors import CoveyError, UsageError
 
 MAX_TEXT = 4096  # characters of any field of a request
 
@@ -23,7 +23,7 @@ class UpRequest:
     join_link: str | None = None
     setup_key: str | None = None
     hostname: str | None = None
-    timeout: float | None = None
+    timeout: float | None = None  # last: the others are texts
 
     def __repr__(self) -> str:
         return f"UpRequest(management_url={self.management_url!r}, hostname={self.hostname!r}, ...)"
@@ -36,14 +36,18 @@ class UpRequest:
         """Read a request. Raises UsageError naming the field that is wrong."""
         if not isinstance(data, dict):
             raise UsageError("The request is not a JSON object.")
-        known = {field.name for field in fields(cls)}
+        known = [field.name for field in fields(cls)]
         for name in data:
             if name not in known:
                 raise UsageError(f"The request has an unknown field: {str(name)[:40]!r}.")
-        for name in known - {"timeout"}:
+        for name in known[:-1]:
             value = data.get(name)
-            if value is not None and (not isinstance(value, str) or not value or len(value) > MAX_TEXT):
+            if value is None:
+                continue
+            if not isinstance(value, str) or not value or len(value) > MAX_TEXT:
                 raise UsageError(f"The field {name} is not a text of 1 to {MAX_TEXT} characters.")
+            if not value.isprintable():
+                raise UsageError(f"The field {name} has characters that can't be printed.")
         timeout = data.get("timeout")
         if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= 3600):
             raise UsageError("The field timeout is not a number of seconds up to 3600.")
@@ -56,6 +60,11 @@ class ErrorBody(TypedDict):
     code: str
     sentence: str
     hint: str
+
+
+def error_body(error: CoveyError) -> ErrorBody:
+    """An error as it crosses the border; `protocol.errors.error_from_wire` reads it."""
+    return {"code": error.code, "sentence": str(error), "hint": error.hint}
 
 
 class LinkStatus(TypedDict):

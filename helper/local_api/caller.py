@@ -1,31 +1,54 @@
-"""Asks the kernel who is at the other end of a Unix socket."""
+"""Asks the kernel who is at the other end of a Unix socket, and the system which groups that is in."""
 
+import errno
 import grp
 import os
 import pwd
 import socket
 import struct
+import sys
+from typing import Protocol
 
-from helper.local_api.permissions import Caller
+from helper.local_api.permissions import GROUP, Caller, may_change
+
+assert sys.platform != "win32"  # mypy leaves the file out there
+
+SO_PEERGROUPS = 59  # Linux 4.13: the supplementary groups of whoever connected, an array of u32
+MAX_GROUPS = 65536  # Linux's NGROUPS_MAX
+SOL_LOCAL, LOCAL_PEERCRED = 0, 1  # macOS; struct xucred: u32 version, u32 uid, i16 number of groups, 16 u32 groups
 
 
-def caller_of(connection: socket.socket) -> Caller:
-    """The peer of a connected Unix socket. Raises OSError if the kernel does not say."""
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _, uid, gid = struct.unpack("3i", credentials)
-    return Caller(uid, _groups(uid, gid))
+class Connection(Protocol):
+    """A connected Unix socket, or what an event loop shows of one (uvloop's has no getsockopt)."""
+
+    def fileno(self) -> int: ...
 
 
-def _groups(uid: int, gid: int) -> frozenset[str]:
+def caller_of(connection: Connection) -> Caller:
+    """Who connected, as it was at that moment. Raises OSError if the kernel does not say."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as own:
+        if sys.platform == "linux":
+            _, uid, gid = struct.unpack("iII", own.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+            return Caller(uid, frozenset({gid, *_supplementary_groups(own)}))
+        raw = own.getsockopt(SOL_LOCAL, LOCAL_PEERCRED, 76)
+        _, uid, count = struct.unpack_from("IIh", raw)
+        return Caller(uid, frozenset(struct.unpack_from(f"{min(max(count, 0), 16)}I", raw, 12)))
+
+
+def is_member(caller: Caller) -> bool:
+    """Say whether the caller belongs to the group `covey`, now or when its session began. May wait for the network."""
     try:
-        user = pwd.getpwuid(uid)
-        numbers = {gid, *os.getgrouplist(user.pw_name, user.pw_gid)}
-    except KeyError:
-        numbers = {gid}
-    names: set[str] = set()
-    for number in numbers:
-        try:
-            names.add(grp.getgrgid(number).gr_name)
-        except KeyError:
-            continue
-    return frozenset(names)
+        group = grp.getgrnam(GROUP)
+        return may_change(caller, os.geteuid(), group.gr_gid) or pwd.getpwuid(caller.uid).pw_name in group.gr_mem
+    except (KeyError, OSError):
+        return False
+
+
+def _supplementary_groups(connection: socket.socket) -> tuple[int, ...]:
+    try:
+        raw = connection.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, 4 * 256)
+    except OSError as error:
+        if error.errno != errno.ERANGE:
+            return ()  # an older kernel
+        raw = connection.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, 4 * MAX_GROUPS)
+    return struct.unpack(f"{len(raw) // 4}I", raw)

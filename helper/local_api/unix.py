@@ -1,0 +1,174 @@
+"""The local API on a Unix socket. The kernel says who is at the other end."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import stat
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from helper.local_api import caller as kernel
+from helper.local_api.permissions import MAX_CONNECTIONS, Caller, may_change
+from helper.local_api.service import Controller, Service
+from protocol.errors import AlreadyRunning, CoveyError, NoPermission, UsageError
+from protocol.file_lock import try_lock
+
+assert sys.platform != "win32"
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 128
+IDLE_TIMEOUT = 15.0  # seconds that an idle connection is kept
+SHUTDOWN_TIMEOUT = 1.0
+
+
+@asynccontextmanager
+async def serve(controller: Controller, path: Path) -> AsyncIterator[None]:
+    """See `helper.local_api.listener.serve`."""
+    service = Service(controller, _may_change)
+    runner = web.AppRunner(
+        service.application(),
+        access_log=None,
+        logger=_http_log(),
+        keepalive_timeout=IDLE_TIMEOUT,
+        shutdown_timeout=SHUTDOWN_TIMEOUT,
+    )
+    with listening_socket(path) as listening:
+        await runner.setup()
+        assert runner.server is not None
+        accepting = asyncio.create_task(_accept(listening, runner.server))
+        try:
+            yield
+        finally:
+            accepting.cancel()
+            await asyncio.wait([accepting])
+            await runner.cleanup()
+
+
+@contextmanager
+def listening_socket(path: Path) -> Iterator[socket.socket]:
+    """Make the socket, in the place of one that a crash left behind; remove it at the end.
+
+    A lock on PATH.lock keeps two helpers that start at once from taking it from each other.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            _make_folder(path.parent)
+            _lock(path, stack)
+            _remove_stale(path)
+            listening = stack.enter_context(socket.socket(socket.AF_UNIX))
+            listening.bind(str(path))
+            made = path.lstat().st_ino
+            path.chmod(0o666)  # who may do what is decided for each call
+            listening.listen(BACKLOG)
+            listening.setblocking(False)
+        except PermissionError as error:
+            raise NoPermission(f"The local API's socket can't be made: {error.strerror} ({path}).") from None
+        except OSError as error:
+            if "too long" in str(error):
+                raise UsageError(f"The path of the local API's socket is too long: {path}.", "Give a shorter one.") from None
+            raise CoveyError(f"The local API's socket can't be made: {error.strerror or error} ({path}).") from None
+        try:
+            yield listening
+        finally:
+            with contextlib.suppress(OSError):
+                if path.lstat().st_ino == made:
+                    path.unlink()
+
+
+async def _may_change(request: web.Request) -> bool:
+    connection = request.transport.get_extra_info("socket") if request.transport else None
+    try:
+        caller = kernel.caller_of(connection) if connection else None
+    except OSError:
+        caller = None
+    if caller is None:
+        return False  # it left
+    if may_change(caller, os.geteuid(), None):
+        return True
+    return await asyncio.to_thread(kernel.is_member, caller)  # the databases of users may be on the network
+
+
+async def _accept(listening: socket.socket, server: web.Server) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            connection, _ = await loop.sock_accept(listening)
+        except OSError as error:  # out of file descriptors, say
+            log.warning("the local API can't accept a connection: %s", error)
+            await asyncio.sleep(1)
+            continue
+        try:
+            if _has_too_many(kernel.caller_of(connection), server):
+                connection.close()
+            else:
+                await loop.connect_accepted_socket(server, connection)
+        except OSError as error:
+            log.debug("a connection to the local API failed: %s", error)
+            connection.close()
+
+
+def _has_too_many(caller: Caller, server: web.Server) -> bool:
+    if may_change(caller, os.geteuid(), None):
+        return False
+    count = 0
+    for connection in server.connections:
+        other = connection.transport.get_extra_info("socket") if connection.transport else None
+        with contextlib.suppress(OSError):  # closed meanwhile
+            count += other is not None and kernel.caller_of(other).uid == caller.uid
+    return count >= MAX_CONNECTIONS
+
+
+def _make_folder(folder: Path) -> None:
+    """Root's is open to all, anybody else's to its owner only. One that exists stays as it is."""
+    if not folder.exists():
+        mode = 0o755 if os.geteuid() == 0 else 0o700
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(mode)  # whatever the umask is
+
+
+def _lock(path: Path, stack: contextlib.ExitStack) -> None:
+    lock = path.with_name(f"{path.name}.lock")
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    file = stack.enter_context(os.fdopen(descriptor, "r+b"))
+    if not try_lock(file):
+        raise AlreadyRunning(f"Another helper listens at {path}.")
+    stack.callback(lock.unlink, missing_ok=True)  # before it is let go of
+
+
+def _remove_stale(path: Path) -> None:
+    try:
+        kind = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(kind):
+        raise UsageError(f"{path} is there already, and it is no socket.", "Remove it, or give another --socket.")
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            path.unlink(missing_ok=True)
+            return
+        except TimeoutError:
+            pass  # somebody listens, busy as it is
+    raise AlreadyRunning(f"Another helper listens at {path}.")
+
+
+def _http_log() -> logging.Logger:
+    """aiohttp's log for this server, without the tracebacks that bytes which are no HTTP would leave."""
+    logger = log.getChild("http")
+    if not logger.filters:
+        logger.addFilter(_says_something)
+    return logger
+
+
+def _says_something(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
