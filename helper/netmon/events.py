@@ -84,26 +84,28 @@ def _event(kind: int, message: bytes) -> Event | None:
         family, _, index, flags, _ = LINK.unpack_from(message)
         if family != socket.AF_UNSPEC:  # a bridge's port, or IPv6 settings; not the interface itself
             return None if kind == DELETE_LINK else Event(index, is_up=bool(flags & IS_UP))
-        name = _attributes(message, LINK.size).get(ATTRIBUTE_INTERFACE_NAME, b"").rstrip(b"\0").decode(errors="replace")
-        return Event(index, name or None, bool(flags & IS_UP), kind == DELETE_LINK)
+        for attribute, value in _attributes(message, LINK.size):
+            if attribute == ATTRIBUTE_INTERFACE_NAME:  # the first but for a few, and the rest is long
+                name = value.rstrip(b"\0").decode(errors="replace")
+                return Event(index, name, bool(flags & IS_UP), kind == DELETE_LINK)
+        return Event(index, None, bool(flags & IS_UP), kind == DELETE_LINK)
     if kind in (NEW_ADDRESS, DELETE_ADDRESS):
         return Event(ADDRESS.unpack_from(message)[4])
     if kind in (NEW_ROUTE, DELETE_ROUTE):
-        attributes = _attributes(message, ROUTE_LENGTH)
+        attributes = dict(_attributes(message, ROUTE_LENGTH))
         (index,) = struct.unpack("=I", attributes.get(ATTRIBUTE_OUTPUT_INTERFACE, bytes(4)))
         return Event(index, has_gateway=ATTRIBUTE_GATEWAY in attributes or ATTRIBUTE_VIA in attributes)
     return None
 
 
-def _attributes(message: bytes, start: int) -> dict[int, bytes]:
-    found, at = {}, start
+def _attributes(message: bytes, start: int) -> Iterator[tuple[int, bytes]]:
+    at = start
     while at + 4 <= len(message):
         length, kind = struct.unpack_from("=HH", message, at)
         if not 4 <= length <= len(message) - at:
             raise ValueError("a netlink attribute is longer than its message")
-        found[kind & 0x3FFF] = message[at + 4 : at + length]  # the upper two bits say nested and byte order
+        yield kind & 0x3FFF, message[at + 4 : at + length]  # the upper two bits say nested and byte order
         at += _aligned(length)
-    return found
 
 
 def _aligned(length: int) -> int:

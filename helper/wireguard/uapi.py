@@ -8,6 +8,7 @@ Source: the "Cross-platform Userspace Implementation" page of WireGuard's docume
 import asyncio
 import contextlib
 import errno
+import functools
 import ipaddress
 import os
 import socket
@@ -174,7 +175,7 @@ def parse_state(answer: str) -> DeviceState:
     peer: PeerState | None = None
     for line in answer.splitlines():
         name, _, value = line.partition("=")
-        with contextlib.suppress(ValueError):
+        try:
             if name == "public_key":
                 peer = None  # what follows belongs to no peer if this key is no key
                 key = _public_key(value)
@@ -185,13 +186,15 @@ def parse_state(answer: str) -> DeviceState:
                 state.listen_port = _number(value, 65535)
             elif name == "fwmark":
                 state.fwmark = _number(value, 2**32 - 1)
+        except ValueError:
+            continue
     return state
 
 
 def _take_peer_line(peer: PeerState, name: str, value: str) -> None:
     match name:
         case "endpoint":
-            peer.endpoint = Address.parse(value)
+            peer.endpoint = _endpoint(value)
         case "last_handshake_time_sec":
             peer.last_handshake = _number(value) + peer.last_handshake % 1
         case "last_handshake_time_nsec":
@@ -203,7 +206,7 @@ def _take_peer_line(peer: PeerState, name: str, value: str) -> None:
         case "persistent_keepalive_interval":
             peer.persistent_keepalive = _number(value, 65535)
         case "allowed_ip":
-            peer.allowed_ips.append(ipaddress.ip_network(value, strict=False))
+            peer.allowed_ips.append(_network(value))
 
 
 def _public_key(text: str) -> PublicKey:
@@ -211,6 +214,16 @@ def _public_key(text: str) -> PublicKey:
     if len(raw) != KEY_LENGTH:
         raise ValueError("a WireGuard key is 32 bytes")
     return PublicKey(raw)
+
+
+@functools.lru_cache(maxsize=4096)  # each second the same ones come again
+def _endpoint(text: str) -> Address:
+    return Address.parse(text)
+
+
+@functools.lru_cache(maxsize=4096)
+def _network(text: str) -> IPNetwork:
+    return ipaddress.ip_network(text, strict=False)
 
 
 def _number(text: str, most: int = 2**63 - 1) -> int:
