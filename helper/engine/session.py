@@ -148,7 +148,7 @@ class Session:
                 group.create_task(self.signalling.run(), name="signal")
                 group.create_task(parts.relay.run(), name="relay")
                 group.create_task(self._poll_statistics(parts), name="statistics")
-                group.create_task(watch(frozenset({parts.device.name}), self._network_changed), name="network monitor")
+                group.create_task(self._watch_network(parts), name="network monitor")
                 group.create_task(self._watch_device(parts.device), name="device watch")
         except BaseExceptionGroup as errors:
             raise _first(errors) from None  # the first failure ended the rest
@@ -162,6 +162,9 @@ class Session:
 
     def _signal_location(self) -> ServerLocation:
         return signal_location(self.login.netbirdConfig, self.plan.server)
+
+    async def _watch_network(self, parts: _Parts) -> None:
+        await watch(frozenset({parts.device.name}), self._network_changed, known=parts.network.snapshot)
 
     async def _watch_device(self, device: Device) -> None:
         reason = await device.wait_lost()

@@ -157,8 +157,8 @@ class Agent:
         return self.advance(now)
 
     def receive(self, message: stun.Message, source: Address, base: Base, now: float) -> list[Action]:
-        """Take in a parsed STUN message that came from `source` to `base`."""
-        if message.message_method != stun.Method.BINDING:
+        """Take in a parsed STUN message that came from `source` to `base`; one that came through a tunnel has no base of ours."""
+        if message.message_method != stun.Method.BINDING or base not in self._bases:
             return []
         if message.message_class == stun.Class.REQUEST:
             return self._request(message, source, base, now)

@@ -185,3 +185,8 @@ def test_a_wireguard_handshake_is_never_taken_for_stun() -> None:
 
 def test_a_candidate_names_itself_for_people() -> None:
     assert str(Candidate("srflx", REMOTE, 1)) == "srflx 203.0.113.9:51820"
+
+
+def test_a_check_that_came_through_the_tunnel_is_ignored() -> None:
+    agent = make_agent()
+    assert agent.receive(their_check(), REMOTE, Base(ipaddress.ip_address("100.92.0.1")), 1.0) == []
