@@ -13,17 +13,12 @@ DEFAULT_PREFIX_LENGTH = 16
 WIDEST, NARROWEST = 8, 29  # prefix lengths that make sense for a range
 
 
-def parse_range(text: str) -> IPv4Network:
-    """Read a configured range such as 100.92.0.0/16. Raises NetworkRangeRefused with a sentence."""
-    try:
-        network = IPv4Network(text.strip())
-    except ValueError:
-        raise NetworkRangeRefused(f"{text!r} is no IPv4 range such as 100.92.0.0/16") from None
+def check_range(network: IPv4Network) -> None:
+    """Raise NetworkRangeRefused if machines cannot have addresses in this range anywhere."""
     if not WIDEST <= network.prefixlen <= NARROWEST:
         raise NetworkRangeRefused(f"the range {network} has a prefix length outside /{WIDEST} to /{NARROWEST}")
     if network.is_loopback or network.is_multicast or network.is_link_local or network.is_unspecified or network.is_reserved:
         raise NetworkRangeRefused(f"the range {network} has a special meaning, so machines cannot have addresses in it")
-    return network
 
 
 def refuse_clash(network: IPv4Network, in_use: Iterable[IPv4Network]) -> None:

@@ -5,10 +5,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DatabaseError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from server.store import sqlite
 from server.store.errors import DatabaseTooNew, DatabaseUnreadable
+from server.store.sqlite import Database, back_up
 
 HEAD = "0001"  # the newest file in migrations/versions
 SCRIPTS = Path(__file__).parent / "migrations"
@@ -16,22 +15,16 @@ SCRIPTS = Path(__file__).parent / "migrations"
 log = logging.getLogger(__name__)
 
 
-async def migrate(engine: AsyncEngine, database: Path, *, scripts: Path = SCRIPTS, head: str = HEAD) -> None:
+async def migrate(database: Database, *, scripts: Path = SCRIPTS, head: str = HEAD) -> None:
     """Upgrade to `head`; costs one query if the database is there already. On failure the database is as it was.
 
     Raises DatabaseTooNew if a later version of ours wrote it, DatabaseUnreadable if it is no database.
     """
     try:
-        async with engine.connect() as connection:
-            if await connection.run_sync(_revision) == head:
-                return
-        async with engine.connect() as connection:
-            await connection.execution_options(**sqlite.MIGRATES)
-            async with connection.begin():
-                await connection.run_sync(_upgrade, database, scripts, head)
-        await engine.dispose()  # that connection does not check foreign keys
+        if await database.read(_revision) != head:
+            await database.migrate(lambda connection: _upgrade(connection, database.file, scripts, head))
     except DatabaseError as error:
-        raise DatabaseUnreadable(f"cannot use the database {database}: {error.orig}") from error
+        raise DatabaseUnreadable(f"cannot use the database {database.file}: {error.orig}") from error
 
 
 def _revision(connection: Connection) -> str | None:
@@ -59,8 +52,6 @@ def _upgrade(connection: Connection, database: Path, scripts: Path, head: str) -
         if revision not in known:
             raise DatabaseTooNew(f"a newer version of covey-server wrote {database} (revision {revision}, this one knows {head})")
         copy = database.with_name(f"{database.name}.{revision}.backup")
-        sqlite.back_up(database, copy)
+        back_up(database, copy)
         log.info("the database moves from revision %s to %s; a copy of it is %s", revision, head, copy)
     command.upgrade(config, head)
-    if sqlite.has_orphans(connection):
-        raise DatabaseUnreadable(f"the upgrade of {database} would leave rows that refer to nothing; it was undone")

@@ -1,10 +1,9 @@
-"""Letting a machine in, inside one write transaction."""
+"""Letting a machine in: parts of one write transaction."""
 
 from ipaddress import IPv4Address
 from itertools import islice
 
-from sqlalchemy import insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, case, insert, select, update
 
 from protocol.keys import PublicKey
 from server.store import setup_keys, tables
@@ -14,32 +13,30 @@ from server.store.models import Account, Peer, PeerMeta
 from server.store.names import candidate_names, label_of
 from server.store.rows import account_of, peer_of, peer_row, setup_key_of
 
-BATCH = 64  # addresses asked for at once; nearly always the first one is free
+FIRST_BATCH, LATER_BATCH = 2, 256  # addresses asked for at once; nearly always the first one is free
 
 
-async def find_peer(connection: AsyncConnection, public_key: PublicKey) -> Peer | None:
-    row = (await connection.execute(select(tables.peers).where(tables.peers.c.public_key == public_key.text))).mappings().first()
+def find_peer(connection: Connection, public_key: PublicKey) -> Peer | None:
+    row = connection.execute(select(tables.peers).where(tables.peers.c.public_key == public_key.text)).mappings().first()
     return None if row is None else peer_of(row)
 
 
-async def register(
-    connection: AsyncConnection, public_key: PublicKey, key_hash: str, meta: PeerMeta, *, peer_id: str, now: float
-) -> Peer:
+def register(connection: Connection, public_key: PublicKey, key_hash: str, meta: PeerMeta, *, peer_id: str, now: float) -> Peer:
     """Spend a use of the key and add the machine; one that is in already costs nothing (its answer was lost)."""
-    if (known := await find_peer(connection, public_key)) is not None:
+    if (known := find_peer(connection, public_key)) is not None:
         return known
     of_key = tables.setup_keys.c.key_hash == key_hash
-    row = (await connection.execute(select(tables.setup_keys).where(of_key).with_for_update())).mappings().first()
+    row = connection.execute(select(tables.setup_keys).where(of_key).with_for_update()).mappings().first()
     key = setup_keys.check(None if row is None else setup_key_of(row), now)
-    await connection.execute(update(tables.setup_keys).where(of_key).values(used=tables.setup_keys.c.used + 1))
+    connection.execute(update(tables.setup_keys).where(of_key).values(used=tables.setup_keys.c.used + 1))
     in_account = select(tables.accounts).where(tables.accounts.c.id == key.account_id).with_for_update()
-    account = account_of((await connection.execute(in_account)).mappings().one())
-    address = await _free_address(connection, account, public_key)
+    account = account_of(connection.execute(in_account).mappings().one())
+    address = _free_address(connection, account, public_key)
     peer = Peer(
         id=peer_id,
         account_id=account.id,
         public_key=public_key,
-        name=await _free_name(connection, account, label_of(meta.hostname), address),
+        name=_free_name(connection, account, label_of(meta.hostname), address),
         address=address,
         ephemeral=key.ephemeral,
         setup_key_id=key.id,
@@ -47,36 +44,38 @@ async def register(
         last_seen=now,
         meta=meta,
     )
-    await connection.execute(insert(tables.peers).values(peer_row(peer)))
-    await raise_serial(connection, account.id, now)
+    connection.execute(insert(tables.peers).values(peer_row(peer)))
+    raise_serial(connection, account.id, now)
     return peer
 
 
-async def raise_serial(connection: AsyncConnection, account_id: str, now: float) -> None:
+def raise_serial(connection: Connection, account_id: str, now: float) -> None:
     """Count a change of the network map: max(previous + 1, unix milliseconds), so that it grows after a restored copy, too."""
-    one = tables.accounts.c.id == account_id
-    previous = (await connection.execute(select(tables.accounts.c.serial).where(one).with_for_update())).scalar_one()
-    await connection.execute(update(tables.accounts).where(one).values(serial=max(previous + 1, int(now * 1000))))
+    previous, milliseconds = tables.accounts.c.serial, int(now * 1000)
+    serial = case((previous < milliseconds, milliseconds), else_=previous + 1)
+    connection.execute(update(tables.accounts).where(tables.accounts.c.id == account_id).values(serial=serial))
 
 
-async def _free_address(connection: AsyncConnection, account: Account, public_key: PublicKey) -> IPv4Address:
+def _free_address(connection: Connection, account: Account, public_key: PublicKey) -> IPv4Address:
     if account.network is None:
         raise NetworkRangeRefused("this network has no address range yet", "Start the server once: `covey-server up`.")
     candidates = candidate_addresses(account.network, public_key)
-    while batch := list(islice(candidates, BATCH)):
+    size = FIRST_BATCH
+    while batch := list(islice(candidates, size)):
         asked = tables.peers.c.address.in_([str(address) for address in batch])
         of_batch = select(tables.peers.c.address).where(tables.peers.c.account_id == account.id, asked)
-        taken = set((await connection.execute(of_batch)).scalars())
+        taken = set(connection.execute(of_batch).scalars())
         for address in batch:
             if str(address) not in taken:
                 return address
+        size = LATER_BATCH
     raise AddressesUsedUp(f"every address of the range {account.network} is taken")
 
 
-async def _free_name(connection: AsyncConnection, account: Account, label: str, address: IPv4Address) -> str:
+def _free_name(connection: Connection, account: Account, label: str, address: IPv4Address) -> str:
     names = candidate_names(label, address)
     while True:
         name = next(names)
         of_name = select(tables.peers.c.id).where(tables.peers.c.account_id == account.id, tables.peers.c.name == name)
-        if (await connection.execute(of_name)).first() is None:
+        if connection.execute(of_name).first() is None:
             return name

@@ -11,9 +11,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from server.store import open_store, sqlite
+from server.store import open_store
 from server.store.errors import DatabaseTooNew
 from server.store.migrate import HEAD, SCRIPTS, migrate
+from server.store.sqlite import Database
 from server.store.tables import metadata
 
 OLDER = Path(__file__).parent / "older"
@@ -58,11 +59,11 @@ def scripts_with(step: str, folder: Path) -> Path:
 
 
 async def upgrade(database: Path, scripts: Path) -> None:
-    engine = sqlite.open_engine(database)
+    opened = Database(database)
     try:
-        await migrate(engine, database, scripts=scripts, head="next")
+        await migrate(opened, scripts=scripts, head="next")
     finally:
-        await engine.dispose()
+        await opened.close()
 
 
 @pytest.mark.parametrize("revision", sorted(file.stem for file in OLDER.glob("*.sql")))
@@ -121,12 +122,11 @@ async def test_two_programs_that_open_a_new_folder_at_once_make_one_database(tmp
 async def test_migrations_make_exactly_the_tables_that_the_code_uses(tmp_path: Path) -> None:
     async with open_store(tmp_path):
         pass
-    engine = sqlite.open_engine(tmp_path / "covey.db")
+    database = Database(tmp_path / "covey.db")
 
     def differences(connection: Connection) -> list[object]:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
 
-    async with engine.connect() as connection:
-        assert await connection.run_sync(differences) == []
-    await engine.dispose()
+    assert await database.read(differences) == []
+    await database.close()
     assert ScriptDirectory(str(SCRIPTS)).get_current_head() == HEAD

@@ -111,7 +111,6 @@ async def test_what_another_process_writes_is_noticed(store: Store, tmp_path: Pa
             async with open_store(tmp_path / "data") as other:
                 await other.create_setup_key(name="from outside")
             await asyncio.sleep(0.01)
-    await changes.aclose()
 
 
 async def test_a_range_in_which_machines_have_addresses_does_not_change(store: Store) -> None:
