@@ -81,6 +81,7 @@ class PeerRunner:
         )
         self.endpoint: Address | None = None  # where WireGuard shall send
         self._relay_path: RelayPath | None = None
+        self._shown: Pair | None = None  # the path that the log last told of
         self._registered: tuple[str, ...] = ()
         self._timer: asyncio.TimerHandle | None = None
         self._watch_until = 0.0
@@ -164,7 +165,8 @@ class PeerRunner:
 
     def _use(self, action: UsePath) -> None:
         pair = action.pair
-        if action.former is not pair:
+        if pair is not self._shown:
+            self._shown = pair
             trip = f", {pair.round_trip * 1000:.0f} ms" if pair.round_trip is not None else ""
             self._log.info("%s (%s%s)", "connected directly" if not pair.relays else "relayed", pair, trip)
             self._around.on_change()
