@@ -9,8 +9,6 @@ import hmac
 import struct
 from dataclasses import dataclass, field
 
-USERNAME_MAX = 512  # bytes; RFC 8489, section 14.3, has 509
-
 
 @dataclass(frozen=True, slots=True)
 class Credentials:

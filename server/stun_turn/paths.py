@@ -18,8 +18,8 @@ MAX_BURST = 65000  # bytes in one UDP_SEGMENT send
 HEADER = struct.Struct("!HH")  # ChannelData: channel, length
 _SEGMENT_SIZE = struct.Struct("@H")
 
-# What the kernel says when it can't cut this burst: no such option, no checksum offload, longer than the route's MTU
-_NO_SEGMENTATION = {errno.EINVAL, errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP, errno.EMSGSIZE}
+_TOO_LONG = {errno.EINVAL, errno.EMSGSIZE}  # a segment would not fit the route's MTU
+_NO_SEGMENTATION = {errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP}  # no checksum offload, no such option
 
 Buffers = Sequence[memoryview | bytes]
 
@@ -27,23 +27,26 @@ Buffers = Sequence[memoryview | bytes]
 class Target:
     """Where datagrams go: from a socket to an address, which `key` names to the receiver."""
 
-    __slots__ = ("can_segment", "key", "send", "sock", "sockaddr")
+    __slots__ = ("key", "longest_segment", "send", "sock", "sockaddr")
 
     def __init__(self, sock: socket.socket, sockaddr: Sockaddr, key: Hashable) -> None:
         self.sock, self.sockaddr, self.key = sock, sockaddr, key
         self.send = sock.sendto
-        self.can_segment = sys.platform == "linux"
+        self.longest_segment = MAX_BURST if sys.platform == "linux" else 0
 
     def send_burst(self, buffers: Buffers, segment: int, parts: int) -> None:
         """Send datagrams of `segment` bytes, the last may be shorter; `parts` buffers make up one datagram."""
-        if sys.platform == "linux" and self.can_segment and len(buffers) > parts:
+        if sys.platform == "linux" and segment <= self.longest_segment and len(buffers) > parts:
             try:
                 self.sock.sendmsg(buffers, [(socket.IPPROTO_UDP, UDP_SEGMENT, _SEGMENT_SIZE.pack(segment))], 0, self.sockaddr)
                 return
             except OSError as error:
-                if error.errno not in _NO_SEGMENTATION:
+                if error.errno in _TOO_LONG:
+                    self.longest_segment = segment - 1
+                elif error.errno in _NO_SEGMENTATION:
+                    self.longest_segment = 0
+                else:
                     return
-                self.can_segment = False
         for at in range(0, len(buffers), parts):
             try:
                 self.send(b"".join(buffers[at : at + parts]), self.sockaddr)

@@ -242,7 +242,7 @@ class TurnService:
         relay.start()
         if stream := self._streams.get(client):
             stream.allocated()
-        log.info("%s: relays at %s", client, relayed)
+        log.debug("%s: relays at %s", client, relayed)
         self._carry_out(self._core.relay_opened(allocation, self._now()))
 
     def _close_relay(self, allocation: Allocation) -> None:
@@ -251,7 +251,7 @@ class TurnService:
         self._relayed_at.pop((allocation.relayed.ip.version, allocation.relayed.port), None)
         if (stream := self._streams.get(allocation.client)) and not stream.closed.done():
             stream.expect_allocation()
-        log.info("%s: relays no longer at %s", allocation.client, allocation.relayed)
+        log.debug("%s: relays no longer at %s", allocation.client, allocation.relayed)
 
     def _open_path(self, allocation: Allocation, channel: int, peer: Address) -> None:
         relay, client, sockaddr = self._relays[allocation], allocation.client, self._peer_sockaddr(peer)

@@ -55,6 +55,7 @@ class Stream(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._rest = bytearray()
+        self._had_allocation = False
         self._needed = 0  # bytes in `_rest` before looking at it again is worth it
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # TCP or TLS, also uvloop's
@@ -71,7 +72,7 @@ class Stream(asyncio.Protocol):
         self.expect_allocation()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.allocated()
+        self._stop_timer()
         if self.client is not None:
             self._on_closed(self)
         if not self.closed.done():
@@ -79,10 +80,14 @@ class Stream(asyncio.Protocol):
 
     def expect_allocation(self) -> None:
         """Close the connection if there is none in time."""
-        self.allocated()
+        self._stop_timer()
         self._timer = asyncio.get_running_loop().call_later(self._idle, self.abort)
 
     def allocated(self) -> None:
+        self._had_allocation = True
+        self._stop_timer()
+
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -119,6 +124,8 @@ class Stream(asyncio.Protocol):
         payloads: list[memoryview] = []
         while True:
             lengths = frame_length(view[at : at + 8])
+            if lengths is not None and view[at] >= 0x40 and not self._had_allocation:
+                raise ValueError("the stream begins with something else than STUN")
             if lengths is None or at + lengths[1] > len(data):
                 self._needed = lengths[1] if lengths else 4
                 break

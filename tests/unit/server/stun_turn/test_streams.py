@@ -1,0 +1,194 @@
+"""TURN over TCP and TLS."""
+
+import asyncio
+import contextlib
+import datetime
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from protocol.addresses import Address
+from server.stun_turn import TurnService, codec
+from server.stun_turn.codec import Attribute, Class, Message, Method
+from server.stun_turn.streams import MAX_QUEUED, frame_length
+from tests.unit.server.stun_turn.client import WITHIN, SocketClient, error_of
+from tests.unit.server.stun_turn.test_sockets import BINDING, CHANNEL, check_relaying, turn, udp_peer
+
+
+class StreamClient(SocketClient):
+    """The same over a stream, which may be TLS."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__(writer.get_extra_info("socket"))
+        self.reader, self.writer = reader, writer
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def receive(self) -> bytes:
+        async with asyncio.timeout(WITHIN):
+            head = await self.reader.readexactly(8)
+            lengths = frame_length(head)
+            assert lengths is not None
+            return (head + await self.reader.readexactly(max(lengths[1] - 8, 0)))[: lengths[0]]
+
+    async def is_closed(self) -> bool:
+        async with asyncio.timeout(WITHIN):
+            with contextlib.suppress(ConnectionError):
+                return await self.reader.read(1) == b""
+            return True
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.writer.close()
+        with contextlib.suppress(OSError):
+            await self.writer.wait_closed()
+
+
+async def connect(address: Address, tls: ssl.SSLContext | None = None) -> StreamClient:
+    return StreamClient(*await asyncio.open_connection(address.host, address.port, ssl=tls, server_hostname="" if tls else None))
+
+
+@contextlib.asynccontextmanager
+async def front_door(service: TurnService, tls: ssl.SSLContext | None, first: int = 0) -> AsyncIterator[Address]:
+    """Accept one connection as the front door does, and hand it over; `first` bytes are read off before."""
+    loop = asyncio.get_running_loop()
+
+    async def accept() -> None:
+        sock, _ = await loop.sock_accept(listener)
+        await service.serve_stream(sock, tls, await loop.sock_recv(sock, first) if first else b"")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        async with asyncio.timeout(WITHIN), asyncio.TaskGroup() as group:
+            group.create_task(accept())
+            yield Address.of(*listener.getsockname())
+
+
+@pytest.fixture
+def contexts(tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's context with a certificate of its own, and a client's that takes it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "turn.example")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (tmp_path / "pem").write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(tmp_path / "pem")
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_mode = ssl.CERT_NONE
+    return server, client
+
+
+async def test_relays_over_tcp() -> None:
+    async with turn() as service, await connect(service.addresses[0]) as client:
+        await check_relaying(client)
+
+
+async def test_relays_over_tls_on_a_connection_that_the_front_door_hands_in(
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+) -> None:
+    async with turn() as service, front_door(service, contexts[0]) as address, await connect(address, contexts[1]) as client:
+        await check_relaying(client)
+
+
+async def test_bytes_that_were_read_before_count() -> None:
+    async with turn() as service, front_door(service, None, first=7) as address, await connect(address) as client:
+        assert error_of(await client.exchange(BINDING)) == 0
+
+
+async def test_a_failed_handshake_ends_quietly(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    async with turn() as service, front_door(service, contexts[0]) as address, await connect(address) as client:
+        await client.send(b"this is no TLS at all")
+        await client.reader.read()
+        assert await client.is_closed()
+
+
+async def test_frames_may_come_in_single_bytes() -> None:
+    async with turn() as service, await connect(service.addresses[0]) as client:
+        await client.allocate()
+        with udp_peer() as (sock, peer):
+            await client.bind_channel(CHANNEL, peer)
+            for byte in codec.pack_channel_data(CHANNEL, b"hello", padded=True) * 2 + BINDING:
+                client.writer.write(bytes([byte]))
+                await client.writer.drain()
+            assert codec.parse(await client.receive()).method == Method.BINDING
+            assert [sock.recv(100), sock.recv(100)] == [b"hello", b"hello"]
+
+
+@pytest.mark.parametrize("garbage", [b"GET / HTTP/1.1\r\n\r\n", b"\x00\x01\x00\x00rubbish!", b"\xff" * 8, b"\x00\x01\x00\x03"])
+async def test_what_is_no_stun_ends_the_connection(garbage: bytes) -> None:
+    async with turn() as service, await connect(service.addresses[0]) as client:
+        await client.send(garbage)
+        assert await client.is_closed()
+
+
+async def test_a_connection_without_allocation_is_closed_in_time_and_one_with_it_is_not() -> None:
+    async with (
+        turn(connection_idle=0.05) as service,
+        await connect(service.addresses[0]) as user,
+        await connect(service.addresses[0]) as idler,
+    ):
+        await user.allocate()
+        assert await idler.is_closed()
+        assert error_of(await user.request(Method.REFRESH)) == 0
+        await user.request(Method.REFRESH, (Attribute.LIFETIME, bytes(4)))
+        assert await user.is_closed()
+
+
+async def test_connections_are_bounded() -> None:
+    async with turn(max_connections=1) as service, await connect(service.addresses[0]) as first:
+        await first.exchange(BINDING)
+        async with await connect(service.addresses[0]) as second:
+            assert await second.is_closed()
+        await first.exchange(BINDING)
+
+
+async def test_the_end_of_a_connection_frees_its_relay_port() -> None:
+    async with turn(relay_ports=(20000, 20000)) as service:
+        for _ in range(2):
+            async with await connect(service.addresses[0]) as client:
+                assert (await client.allocate()).port == 20000
+                client.writer.write_eof()
+                assert await client.is_closed()
+
+
+async def test_a_slow_reader_loses_datagrams_but_not_the_connection() -> None:
+    loop = asyncio.get_running_loop()
+    async with turn() as service, await connect(service.addresses[0]) as client:
+        relayed = await client.allocate()
+        with udp_peer() as (sock, peer):
+            await client.bind_channel(CHANNEL, peer)
+            assert isinstance(client.writer.transport, asyncio.Transport)
+            client.writer.transport.pause_reading()
+            payload = bytes(1400)
+            [stream] = service._streams.values()
+            transport = stream._transport
+            assert transport is not None
+            while transport.get_write_buffer_size() <= MAX_QUEUED:
+                await loop.sock_sendto(sock, payload, (relayed.host, relayed.port))
+                await asyncio.sleep(0)
+            for _ in range(200):
+                await loop.sock_sendto(sock, payload, (relayed.host, relayed.port))
+                await asyncio.sleep(0)
+            assert transport.get_write_buffer_size() <= 2 * MAX_QUEUED
+            client.writer.transport.resume_reading()
+            await client.send(codec.build(Message(Method.BINDING, Class.REQUEST, bytes(12))))
+            frame = await client.receive()
+            assert frame == codec.pack_channel_data(CHANNEL, payload)
