@@ -1,24 +1,28 @@
-"""Talks to the helper over its local API: bounded waits, and errors as CoveyError."""
+"""Talks to the helper over its local API: bounded waits, and errors as CoveyError.
+
+Plain calls speak HTTP/1.0 with the standard library alone: importing aiohttp takes longer than all else that a command does.
+"""
 
 import asyncio
 import contextlib
+import json
 import pathlib
-from collections.abc import AsyncIterator
-from typing import Any, Self, cast
-
-import aiohttp
+import sys
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any, cast
 
 from protocol.errors import CoveyError, HelperNotRunning, NoPermission, TimedOut, error_from_wire
 from protocol.local_api import StatusDocument, UpRequest
 
 CONNECT_TIMEOUT = 3.0  # seconds
 ANSWER_TIMEOUT = 10.0  # seconds, for calls that only ask
-CHANGE_TIMEOUT = 40.0  # seconds, for down and logout
+CHANGE_TIMEOUT = 40.0  # seconds, for down and logout, and for `up` beyond its own timeout
 UP_TIMEOUT = 30.0  # seconds that `up` waits unless asked otherwise
+MAX_STATUS = 64 * 1024 * 1024  # bytes
 
 
 class HelperClient:
-    """A client of the helper at this socket. Use it as a context manager.
+    """A client of the helper at this socket.
 
     Every call raises HelperNotRunning when nobody listens there, NoPermission when we may not, TimedOut when no answer
     comes, or the error that the helper tells.
@@ -26,16 +30,6 @@ class HelperClient:
 
     def __init__(self, socket: pathlib.Path) -> None:
         self._path = socket
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Self:
-        connector = aiohttp.UnixConnector(path=str(self._path))
-        self._session = aiohttp.ClientSession("http://helper", connector=connector)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
 
     async def status(self) -> StatusDocument:
         return cast(StatusDocument, await self._call("GET", "/v1/status", ANSWER_TIMEOUT))
@@ -53,54 +47,84 @@ class HelperClient:
     async def logout(self) -> None:
         await self._call("POST", "/v1/logout", CHANGE_TIMEOUT)
 
-    async def events(self) -> AsyncIterator[StatusDocument]:
-        """The status at once and at every change; ends when the helper ends."""
-        with self._told():
-            async with self._open().ws_connect("/v1/events", max_msg_size=0) as stream:
+    async def events(self, every: float | None = None) -> AsyncGenerator[StatusDocument, None]:
+        """The status at once and at every change; ends when the helper ends.
+
+        Args:
+            every: seconds after which counters that moved are a change, too.
+        """
+        import aiohttp
+
+        url = "http://helper/v1/events" + (f"?every={every:g}" if every else "")
+        with self._failures():
+            async with (
+                aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(self._path))) as session,
+                session.ws_connect(url, max_msg_size=MAX_STATUS, heartbeat=ANSWER_TIMEOUT) as stream,
+            ):
                 async for message in stream:
                     if message.type is aiohttp.WSMsgType.TEXT:
                         yield cast(StatusDocument, message.json())
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            raise RuntimeError("the client is used outside of its context")
-        return self._session
-
-    async def _call(self, method: str, path: str, seconds: float, body: object = None) -> dict[str, Any]:
-        timeout = aiohttp.ClientTimeout(total=seconds, connect=CONNECT_TIMEOUT)
-        with self._told():
-            async with self._open().request(method, path, json=body if body is not None else {}, timeout=timeout) as response:
-                answer = await response.json()
-        if not isinstance(answer, dict):
-            raise CoveyError("the helper gave an answer that makes no sense", "Are helper and app of the same version?")
-        if response.status >= 400:
-            told = answer.get("error") or {}
-            raise error_from_wire(str(told.get("code")), str(told.get("sentence")), str(told.get("hint")))
+    async def _call(self, method: str, path: str, seconds: float, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        text = json.dumps(body or {}).encode()
+        head = (
+            f"{method} {path} HTTP/1.0\r\nHost: helper\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
+        )
+        with self._failures():
+            async with asyncio.timeout(seconds):
+                raw = await self._exchange(head.encode() + text)
+            if not raw:
+                raise HelperNotRunning("The helper ended while it was asked.")
+            status, answer = _parse(raw)
+        if status >= 400:
+            told = answer.get("error")
+            told = told if isinstance(told, dict) else {}
+            sentence = str(told.get("sentence") or "The helper refused this and did not say why.")
+            raise error_from_wire(str(told.get("code")), sentence, str(told.get("hint") or ""))
         return answer
 
+    async def _exchange(self, request: bytes) -> bytes:
+        if sys.platform == "win32":
+            raise HelperNotRunning("This version of Covey has no helper on Windows.", "Use it on Linux or macOS.")
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            reader, writer = await asyncio.open_unix_connection(self._path)
+        try:
+            writer.write(request)
+            return await reader.read()
+        finally:
+            writer.close()
+
     @contextlib.contextmanager
-    def _told(self) -> Any:
+    def _failures(self) -> Iterator[None]:
+        """Turn what can go wrong on the way into sentences."""
         try:
             yield
-        except aiohttp.ClientConnectorError as error:
-            if isinstance(error.os_error, PermissionError):
-                raise NoPermission(f"this user may not use the helper's socket {self._path}") from None
-            raise HelperNotRunning(f"no helper listens at {self._path}") from None
-        except (aiohttp.ServerDisconnectedError, ConnectionResetError):
-            raise HelperNotRunning("the helper ended while it was asked") from None
+        except CoveyError:
+            raise
         except TimeoutError:
-            raise TimedOut(
-                "the helper did not answer in time", "Look at its log; `covey status` shows whether it answers."
-            ) from None
-        except (aiohttp.ContentTypeError, aiohttp.ClientError, ValueError):
-            raise CoveyError("what answers at the helper's socket is no helper", f"Is {self._path} the right --socket?") from None
+            hint = "Look at its log; `covey status` shows whether it answers."
+            raise TimedOut("The helper did not answer in time.", hint) from None
+        except OSError as error:
+            cause = getattr(error, "os_error", error)  # aiohttp wraps it
+            if isinstance(cause, PermissionError):
+                raise NoPermission(f"You may not use the helper's socket {self._path}.") from None
+            if isinstance(cause, BrokenPipeError | ConnectionResetError):
+                raise HelperNotRunning("The helper ended while it was asked.") from None
+            raise HelperNotRunning(f"No helper listens at {self._path}.") from None
+        except Exception as error:
+            if not isinstance(error, ValueError) and not type(error).__module__.startswith("aiohttp."):
+                raise
+            raise CoveyError(f"What answers at {self._path} is no helper.", "Is --socket right?") from None
 
 
-def run(socket: pathlib.Path, work: Any) -> Any:
-    """Run `work(client)` to its end."""
-
-    async def inside() -> Any:
-        async with HelperClient(socket) as client:
-            return await work(client)
-
-    return asyncio.run(inside())
+def _parse(raw: bytes) -> tuple[int, dict[str, Any]]:
+    """Split an answer into its status code and its JSON. Raises ValueError."""
+    head, _, body = raw.partition(b"\r\n\r\n")
+    protocol, code, *_ = [*head.split(None, 2), b"", b""]
+    try:
+        answer = json.loads(body)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not protocol.startswith(b"HTTP/1.") or not isinstance(answer, dict):
+        raise ValueError("no answer of a local API")
+    return int(code), answer

@@ -1,74 +1,134 @@
 """`covey up` and `covey login`: from what was typed to a connected machine."""
 
+import asyncio
 import json
 import pathlib
+import re
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
-from app.helper_client import HelperClient, run
-from protocol.errors import UsageError
+from app.cli.words import own_name, plain
+from app.helper_client import HelperClient
+from protocol.errors import CoveyError, SetupKeyMalformed, UsageError
 from protocol.join_link import JoinLink, ServerLocation
 from protocol.local_api import StatusDocument, UpRequest
 
 MAX_KEY_FILE = 4096  # bytes
+LOOK_EVERY = 0.3  # seconds between two looks at how far it got
+SETUP_KEY = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
-def connect(
-    socket: pathlib.Path,
-    management_url: str | None,
-    join: str | None,
-    setup_key: str | None,
-    setup_key_file: str | None,
-    hostname: str | None,
-    timeout: float,
-    *,
-    as_json: bool,
-) -> None:
+async def connect(socket: pathlib.Path, wanted: UpRequest, setup_key_file: str | None, *, as_json: bool) -> None:
     """Bring the machine up and say the outcome in one line."""
-    if management_url and join:
+    request = completed(wanted, setup_key_file)
+    client = HelperClient(socket)
+    async with _progress(client):
+        await client.up(request)
+    status = await client.status()
+    print(json.dumps(status) if as_json else f"Connected as {own_name(status)}.")
+
+
+async def sign_in(socket: pathlib.Path, wanted: UpRequest, setup_key_file: str | None, *, as_json: bool) -> None:
+    """As `connect`, but a machine that is signed in already is left as it is unless something new is given."""
+    request = completed(wanted, setup_key_file)
+    client = HelperClient(socket)
+    before = await client.status()
+    is_new = request.management_url or request.join_link or request.setup_key or before["daemonStatus"] != "Connected"
+    if is_new:
+        async with _progress(client):
+            await client.up(request)
+    status = await client.status()
+    words = f"Signed in as {own_name(status)}; this machine is connected."
+    print(json.dumps(status) if as_json else words if is_new else f"Already signed in as {own_name(status)}.")
+
+
+def completed(wanted: UpRequest, setup_key_file: str | None) -> UpRequest:
+    """Check what was typed and read the setup key; spaces around it don't matter.
+
+    Raises:
+        UsageError: something contradicts itself, or the file can't be read.
+        SetupKeyMalformed: that is no setup key.
+    """
+    if wanted.management_url is not None and wanted.join_link is not None:
         raise UsageError("Give either --join or --management-url, not both.")
-    if setup_key and setup_key_file:
+    if wanted.setup_key is not None and setup_key_file is not None:
         raise UsageError("Give either --setup-key or --setup-key-file, not both.")
+    url, link = (text.strip() if text is not None else None for text in (wanted.management_url, wanted.join_link))
     try:
-        if join:
-            JoinLink.parse(join)
-        if management_url:
-            ServerLocation.from_url(management_url)
+        if link is not None:
+            JoinLink.parse(link)
+        if url is not None:
+            ServerLocation.from_url(url)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    key = read_setup_key(setup_key_file) if setup_key_file else setup_key.strip() if setup_key else None
-    request = UpRequest(management_url, join.strip() if join else None, key or None, hostname or None, timeout)
-
-    async def work(client: HelperClient) -> StatusDocument:
-        await client.up(request)
-        return await client.status()
-
-    if sys.stderr.isatty():
-        from rich.console import Console
-
-        with Console(stderr=True).status("Connecting..."):
-            status: StatusDocument = run(socket, work)
-    else:
-        status = run(socket, work)
-    if as_json:
-        print(json.dumps(status))
-    else:
-        print(f"Connected as {status['fqdn']} ({status['ip'].split('/')[0]}).")
+    if wanted.hostname is not None and not wanted.hostname.strip():
+        raise UsageError("The --hostname is empty.")
+    key = read_setup_key(setup_key_file) if setup_key_file is not None else wanted.setup_key
+    if key is not None and not SETUP_KEY.fullmatch(key.strip()):
+        raise SetupKeyMalformed("This is no setup key." if key.strip() else "The setup key is empty.")
+    request = replace(wanted, management_url=url, join_link=link, setup_key=key.strip() if key is not None else None)
+    return UpRequest.from_json(request.to_json())
 
 
 def read_setup_key(source: str) -> str:
-    """Read a setup key from a file or, for `-`, from standard input: spaces, newlines and a byte order mark do not matter."""
+    """Read a setup key from a file or, for `-`, from standard input. A byte order mark and what is around it don't matter."""
+    is_input = source == "-"
+    name = "standard input" if is_input else f"the file {source}"
     try:
-        data = sys.stdin.buffer.read(MAX_KEY_FILE) if source == "-" else _head(pathlib.Path(source))
-        key = data.decode("utf-8-sig").strip()
+        if is_input and sys.stdin.isatty():
+            import getpass
+
+            return getpass.getpass("Setup key: ")
+        data = sys.stdin.buffer.read(MAX_KEY_FILE + 1) if is_input else _head(pathlib.Path(source))
+        is_utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))  # PowerShell's `>` writes that
+        text = data.decode("utf-16" if is_utf16 else "utf-8-sig").strip()
     except OSError as error:
-        raise UsageError(f"The setup key file {source} can't be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"The setup key file {source} holds no text.") from None
-    if not key:
-        raise UsageError("The setup key file is empty." if source != "-" else "No setup key came on standard input.")
-    return key
+        raise UsageError(f"The setup key can't be read from {name}: {error.strerror}.", "Check its path and owner.") from None
+    except ValueError:
+        raise UsageError(f"There is no text in {name}.", "Give a file that holds nothing but the setup key.") from None
+    if not text:
+        raise UsageError(f"There is no setup key in {name}: it is empty.", "Write the key into it, or give another.")
+    if len(text.split()) > 1 or len(data) > MAX_KEY_FILE:
+        raise UsageError(f"There is more than a setup key in {name}.", "Give a file that holds nothing but the setup key.")
+    return text
 
 
 def _head(path: pathlib.Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(MAX_KEY_FILE)
+        return file.read(MAX_KEY_FILE + 1)
+
+
+@asynccontextmanager
+async def _progress(client: HelperClient) -> AsyncIterator[None]:
+    """Show on a terminal how far it got, while the context is open."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    with Console(stderr=True).status(Text("Connecting")) as shown:
+
+        async def look() -> None:
+            with suppress(CoveyError):  # `up` itself will say it
+                while True:
+                    await asyncio.sleep(LOOK_EVERY)
+                    shown.update(Text(phase(await client.status())))
+
+        looking = asyncio.create_task(look())
+        try:
+            yield
+        finally:
+            looking.cancel()
+            await asyncio.wait([looking])
+
+
+def phase(status: StatusDocument) -> str:
+    """What is still missing to be connected."""
+    for name, link in (("the server", status["management"]), ("signal", status["signal"])):
+        if not link["connected"]:
+            where = f"{name} at {link['url']}" if link["url"] else name
+            return plain(f"Connecting to {where}" + (f": {link['error']}" if link["error"] else ""))
+    return "Connected"

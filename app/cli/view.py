@@ -1,0 +1,111 @@
+"""The status document as a person reads it. Pure: from a document to what rich draws.
+
+Names and reasons come from elsewhere: they are shown as they are, never as markup and never obeyed by the terminal.
+"""
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from app.cli.words import ago, path_text, plain, sentence, short_name, size
+from protocol.local_api import LinkStatus, PeerStatus, RelaysStatus, StatusDocument
+
+NO_PEERS = "No other machine is in the network yet."
+COLUMNS = ("Name", "Address", "State", "Path", "Latency", "Loss", "Handshake", "Received / sent")
+NARROW_COLUMNS = 5  # of them, where the terminal has fewer columns than
+WIDE = 100
+STATES = {
+    "Connected": ("Connected", "bold green"),
+    "Connecting": ("Connecting...", "bold yellow"),
+    "Idle": ("Not connected. `covey up` connects.", "bold"),
+    "NeedsLogin": ("This machine must sign in: `covey up` with a setup key or a join link.", "bold red"),
+    "LoginFailed": ("The server refused the sign-in.", "bold red"),
+}
+NO_PEERS = "No other machine is in the network yet."
+MEDIUM, WIDE = 84, 104  # columns of a terminal that hold the loss and the handshake, and what was transferred
+
+
+def status_view(status: StatusDocument, width: int) -> RenderableType:
+    """The whole status, for a terminal of that many columns."""
+    return Group(_head(status), *_peers(status, width))
+
+
+def peer_table(peers: list[PeerStatus], width: int) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("Name", "Address", "State", "Path", "Latency"):
+        table.add_column(title, overflow="fold", no_wrap=title in ("Address", "State", "Latency"))
+    for title in ("Loss", "Handshake") if width >= MEDIUM else ():
+        table.add_column(title, no_wrap=True)
+    if width >= WIDE:
+        table.add_column("Received / sent", no_wrap=True)
+    for peer in peers:
+        table.add_row(*_row(peer)[: len(table.columns)])
+    return table
+
+
+def _head(status: StatusDocument) -> Table:
+    state, style = STATES.get(status["daemonStatus"], (plain(status["daemonStatus"]), ""))
+    lines = Table.grid(padding=(0, 2))
+    lines.add_row(Text("Covey", "bold"), Text(state, style))
+    if error := status["error"]:
+        lines.add_row(
+            "", Text(sentence(error["sentence"]), "red").append(f" {sentence(error['hint'])}" if error["hint"] else "", "")
+        )
+    for note in status["notes"]:
+        lines.add_row("", Text(sentence(note), "yellow"))
+    if status["ip"]:
+        kind = "kernel WireGuard" if status["usesKernelInterface"] else "wireguard-go"
+        lines.add_row("This device", Text(plain(f"{status['fqdn']}  {status['ip'].partition('/')[0]}")))
+        lines.add_row("Interface", Text(plain(f"{status['interface']} ({kind}), UDP port {status['wireguardPort']}")))
+    lines.add_row("Management", _link(status["management"]))
+    lines.add_row("Signal", _link(status["signal"]))
+    lines.add_row("Relay", _relay(status["relays"]))
+    if status["networkMapSaved"]:
+        lines.add_row("", Text("The peers are those of the last time; the server has not been reached since.", "yellow"))
+    return lines
+
+
+def _peers(status: StatusDocument, width: int) -> list[RenderableType]:
+    peers = status["peers"]
+    if not peers["details"]:
+        return [Text(f"\n{NO_PEERS}")] if status["ip"] else []
+    title = Text(f"\nPeers: {peers['connected']} of {peers['total']} connected")
+    reasons = [Text(f"{short_name(peer)}: {sentence(peer['reason'])}", "dim") for peer in peers["details"] if peer["reason"]]
+    return [title, peer_table(peers["details"], width), *reasons]
+
+
+def _row(peer: PeerStatus) -> list[RenderableType]:
+    is_connected = peer["status"] == "Connected"
+    style = "green" if is_connected and peer["connectionType"] == "P2P" else "yellow" if is_connected else "dim"
+    return [
+        Text(short_name(peer)),
+        Text(plain(peer["ip"])),
+        Text(plain(peer["status"]), style),
+        Text(path_text(peer)),
+        Text(f"{peer['latency'] / 1e6:.1f} ms" if peer["latency"] else "-"),
+        Text(f"{peer['lossPercent']:.0f} %" if is_connected else "-"),
+        Text(ago(peer["lastWireguardHandshake"])),
+        Text(f"{size(peer['transferReceived'])} / {size(peer['transferSent'])}"),
+    ]
+
+
+def _link(link: LinkStatus) -> Text:
+    if not link["url"]:
+        return Text("-", "dim")
+    age = ago(link["since"])
+    how_long = "" if age == "-" else f", for {age.removesuffix(' ago')}"
+    if link["connected"]:
+        return Text(f"connected to {plain(link['url'])}", "green").append(how_long, "dim")
+    text = Text(f"not connected to {plain(link['url'])}", "yellow").append(how_long, "dim")
+    return text.append(f": {sentence(link['error'])}" if link["error"] else "", "")
+
+
+def _relay(relays: RelaysStatus) -> Text:
+    details = relays["details"]
+    for relay in details:
+        if relay["available"]:
+            return Text(plain(f"ready at {relay['uri']} over {relay['transport'].upper()}"), "green")
+    for relay in details:
+        if relay["error"]:
+            return Text(sentence(relay["error"]), "yellow")
+    return Text("none reached yet", "yellow") if details else Text("-", "dim")
