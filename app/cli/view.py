@@ -12,8 +12,8 @@ from protocol.local_api import LinkStatus, PeerStatus, RelaysStatus, StatusDocum
 
 NO_PEERS = "No other machine is in the network yet."
 COLUMNS = ("Name", "Address", "State", "Path", "Latency", "Loss", "Handshake", "Received / sent")
-NARROW_COLUMNS = 5  # of them, where the terminal has fewer columns than
-WIDE = 100
+FOLDED = ("Name", "Path")  # of them; the others keep to one line
+WIDE, NARROW_COLUMNS = 104, 5  # a terminal of fewer columns than that shows the first five of ours
 STATES = {
     "Connected": ("Connected", "bold green"),
     "Connecting": ("Connecting...", "bold yellow"),
@@ -21,8 +21,6 @@ STATES = {
     "NeedsLogin": ("This machine must sign in: `covey up` with a setup key or a join link.", "bold red"),
     "LoginFailed": ("The server refused the sign-in.", "bold red"),
 }
-NO_PEERS = "No other machine is in the network yet."
-MEDIUM, WIDE = 84, 104  # columns of a terminal that hold the loss and the handshake, and what was transferred
 
 
 def status_view(status: StatusDocument, width: int) -> RenderableType:
@@ -32,12 +30,8 @@ def status_view(status: StatusDocument, width: int) -> RenderableType:
 
 def peer_table(peers: list[PeerStatus], width: int) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("Name", "Address", "State", "Path", "Latency"):
-        table.add_column(title, overflow="fold", no_wrap=title in ("Address", "State", "Latency"))
-    for title in ("Loss", "Handshake") if width >= MEDIUM else ():
-        table.add_column(title, no_wrap=True)
-    if width >= WIDE:
-        table.add_column("Received / sent", no_wrap=True)
+    for title in COLUMNS[: len(COLUMNS) if width >= WIDE else NARROW_COLUMNS]:
+        table.add_column(title, overflow="fold", no_wrap=title not in FOLDED)
     for peer in peers:
         table.add_row(*_row(peer)[: len(table.columns)])
     return table
