@@ -42,6 +42,7 @@ from protocol.keys import PrivateKey, PublicKey
 log = logging.getLogger(__name__)
 
 POLL = 1.0  # seconds between looks at WireGuard's counters
+TIDY = 60.0  # seconds between two looks at who may send to us by the relay
 POLL_CLOSELY = 0.02  # while a handshake is awaited or a path has just changed
 
 
@@ -150,6 +151,7 @@ class Session:
                 group.create_task(self._poll_statistics(parts), name="statistics")
                 group.create_task(self._watch_network(parts), name="network monitor")
                 group.create_task(self._watch_device(parts.device), name="device watch")
+                group.create_task(self._tidy_permissions(parts.relay), name="permissions")
         except BaseExceptionGroup as errors:
             raise _first(errors) from None  # the first failure ended the rest
 
@@ -345,6 +347,14 @@ class Session:
         if self.parts is not None:
             self.parts.wake_poll.set()
         self._callbacks.on_change()
+
+    async def _tidy_permissions(self, relay: Relay) -> None:
+        """Take back what peers that left, and former candidates, may still do at our relay."""
+        while True:
+            await asyncio.sleep(TIDY)
+            wanted = {ip for runner in self.peers.values() for ip in runner.connection.relay_peers}
+            for ip in relay.permitted - wanted:
+                relay.forget(ip)
 
     async def _poll_statistics(self, parts: _Parts) -> None:
         while True:

@@ -39,7 +39,7 @@ from helper.peer.events import (
 )
 from helper.peer.messages import Answer, Description, GoIdle, Offer, SignalMessage, Trickle
 from helper.wireguard.device import PeerStatistics
-from protocol.addresses import Address
+from protocol.addresses import Address, IPAddress
 
 CHECKS_TIMEOUT = 15.0  # seconds from the answer on within which some pair must work; ours
 RESTART_AFTER = 0.3  # seconds without any path before ICE starts anew; ours
@@ -102,6 +102,12 @@ class PeerConnection:
     @property
     def ufrags(self) -> tuple[str, ...]:
         return tuple(session.agent.local.ufrag for session in self._sessions())
+
+    @property
+    def relay_peers(self) -> set[IPAddress]:
+        """Who may have to reach us by our relay."""
+        pairs = (pair for session in self._sessions() for pair in session.agent.pairs.values())
+        return {pair.remote.address.ip for pair in pairs if pair.base.is_relay}
 
     @property
     def deadline(self) -> float:

@@ -30,7 +30,7 @@ RELEASE_WITHIN = 0.3  # seconds; ours
 
 
 class Relay:
-    """One TURN allocation, shared by all peers.
+    """One TURN allocation, shared by all peers. Made within the running event loop.
 
     Args:
         wireguard_port: WireGuard's UDP port on this machine.
@@ -113,6 +113,11 @@ class Relay:
         self._is_stale = self._session is not None
         self._pause = FIRST_PAUSE
         self._changed.set()
+
+    @property
+    def permitted(self) -> frozenset[IPAddress]:
+        """Whom `permit` lets in."""
+        return frozenset(self._wanted)
 
     def permit(self, ip: IPAddress) -> None:
         """Let an address send to us by the relay, until `forget`. Repeated calls cost nothing."""
