@@ -76,8 +76,12 @@ class Hub:
             await self._stale.wait()
             self._stale.clear()
             began = loop.time()
-            async with self._loading:
-                await self._load()
+            try:
+                async with self._loading:
+                    await self._load()
+            except Exception:
+                self.mark_stale()
+                raise
             await asyncio.sleep(min(LONGEST_PAUSE, 4 * (loop.time() - began)))
 
     async def watch(self) -> None:
@@ -87,9 +91,10 @@ class Hub:
 
     async def note_presence(self, *, everybody: bool) -> None:
         """Write down who left since the last call, and on wish who is here."""
-        left, self._left = self._left, set()
+        left = frozenset(self._left)
         if seen := (self.connected | left if everybody else left):
             await self._store.touch(seen)
+        self._left -= left
 
     async def _current_map(self, account_id: str) -> AccountMap:
         """The map of this moment: a stream that began with an older one would wait a second for the rest.

@@ -78,7 +78,10 @@ class ManagementService(management_pb2_grpc.ManagementServiceServicer):
     async def __aexit__(self, *_: object) -> None:
         self.end_streams()
         await self._stack.aclose()
-        await self._hub.note_presence(everybody=True)
+        try:
+            await self._hub.note_presence(everybody=True)
+        except Exception:
+            log.exception("who was here last could not be written down")
 
     @property
     def stream_count(self) -> int:

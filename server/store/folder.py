@@ -26,7 +26,7 @@ def prepare_folder(data_dir: Path) -> Path:
         is_ours = database.exists() or not any(data_dir.iterdir())
         if is_ours and mode & 0o077 and not mode & stat.S_ISVTX:
             data_dir.chmod(0o700)
-        os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
         database.chmod(0o600)
     except OSError as error:
         raise DataFolderUnusable(f"cannot use the folder {data_dir}: {error.strerror}") from None
@@ -49,7 +49,7 @@ def load_management_key(data_dir: Path) -> PrivateKey:
 def _create(path: Path, text: str) -> None:
     """Write a file for its owner only, whole or not at all; one that somebody else made first stays."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with open(descriptor, "w", encoding="ascii") as file:
             file.write(text)
