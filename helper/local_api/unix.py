@@ -163,7 +163,7 @@ def _remove_stale(path: Path) -> None:
 
 
 def _http_log() -> logging.Logger:
-    """aiohttp's log for this server, without the tracebacks that bytes which are no HTTP would leave."""
+    """aiohttp's log for this server, without the tracebacks that damaged requests would leave."""
     logger = log.getChild("http")
     if not logger.filters:
         logger.addFilter(_says_something)
@@ -171,4 +171,4 @@ def _http_log() -> logging.Logger:
 
 
 def _says_something(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError | web.RequestPayloadError))

@@ -1,0 +1,139 @@
+"""A controller that does what a test tells it to, and the status that it shows."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from protocol.errors import CoveyError
+from protocol.local_api import LinkStatus, PeerStatus, StatusDocument, UpRequest, error_body
+
+NEVER = "0001-01-01T00:00:00Z"
+
+
+def link(url: str = "https://vpn.example.org:443", error: str = "") -> LinkStatus:
+    return {"url": url, "connected": not error, "error": error, "since": "2026-05-04T03:02:01Z"}
+
+
+def peer(name: str = "bob", number: int = 2, **changes: object) -> PeerStatus:
+    """A peer with a direct path, unless changes say otherwise."""
+    found: PeerStatus = {
+        "fqdn": f"{name}.covey.internal",
+        "ip": f"100.92.0.{number}",
+        "publicKey": f"{name}KEY".ljust(43, "A") + "=",
+        "status": "Connected",
+        "connectionType": "P2P",
+        "iceCandidateType": {"local": "srflx", "remote": "host"},
+        "iceCandidateEndpoint": {"local": "192.0.2.1:51820", "remote": "198.51.100.7:51821"},
+        "relayAddress": "",
+        "lastWireguardHandshake": "2026-05-04T03:02:01Z",
+        "transferReceived": 2048,
+        "transferSent": 100,
+        "latency": 12_300_000,
+        "lossPercent": 0.0,
+        "pathSince": "2026-05-04T03:02:01Z",
+        "reason": "",
+    }
+    return {**found, **changes}  # type: ignore[typeddict-item]
+
+
+def relayed(name: str, number: int) -> PeerStatus:
+    return peer(
+        name,
+        number,
+        connectionType="Relayed",
+        iceCandidateType={"local": "relay", "remote": "srflx"},
+        relayAddress="203.0.113.9:50001",
+        reason="Relayed because both sides are behind a symmetric NAT.",
+    )
+
+
+def status_document(*peers: PeerStatus, state: str = "Connected") -> StatusDocument:
+    is_up = state == "Connected"
+    return {
+        "daemonVersion": "0.1.0",
+        "daemonStatus": state,
+        "error": None,
+        "notes": [],
+        "management": link() if is_up else link(error="no answer"),
+        "signal": link() if is_up else link(error="no answer"),
+        "relays": {
+            "total": 1,
+            "available": 1,
+            "details": [{"uri": "turn:203.0.113.9:3478", "available": True, "transport": "udp", "error": ""}],
+        },
+        "ip": "100.92.0.1/16" if is_up else "",
+        "publicKey": "aliceKEY".ljust(43, "A") + "=",
+        "fqdn": "alice.covey.internal" if is_up else "",
+        "interface": "covey0",
+        "usesKernelInterface": False,
+        "wireguardPort": 51820,
+        "networkMapSaved": False,
+        "candidates": ["host 192.0.2.1:51820"],
+        "peers": {
+            "total": len(peers),
+            "connected": sum(one["status"] == "Connected" for one in peers),
+            "details": list(peers),
+        },
+    }
+
+
+class ScriptedController:
+    """Attributes:
+    failure: what the next calls raise.
+    hold: `up` waits for it.
+    """
+
+    def __init__(self, *peers: PeerStatus, state: str = "Connected") -> None:
+        self.document = status_document(*peers, state=state)
+        self.calls: list[object] = []
+        self.failure: Exception | None = None
+        self.hold: asyncio.Event | None = None
+        self.begun = asyncio.Event()
+        self.watchers: set[asyncio.Event] = set()
+
+    async def up(self, request: UpRequest) -> None:
+        self.calls.append(request)
+        self.begun.set()
+        if self.hold is not None:
+            try:
+                await self.hold.wait()
+            except asyncio.CancelledError:
+                self.calls.append("given up")
+                raise
+        self._fail()
+        self.show(status_document(*self.document["peers"]["details"]))
+
+    async def down(self) -> None:
+        self.calls.append("down")
+        self._fail()
+        self.show(status_document(state="Idle"))
+
+    async def logout(self) -> None:
+        self.calls.append("logout")
+        self._fail()
+        self.show(status_document(state="NeedsLogin"))
+
+    def status(self) -> StatusDocument:
+        if isinstance(self.failure, ZeroDivisionError):
+            raise self.failure
+        return self.document
+
+    @contextmanager
+    def changes(self) -> Iterator[asyncio.Event]:
+        event = asyncio.Event()
+        self.watchers.add(event)
+        try:
+            yield event
+        finally:
+            self.watchers.discard(event)
+
+    def show(self, document: StatusDocument) -> None:
+        self.document = document
+        for event in self.watchers:
+            event.set()
+
+    def _fail(self) -> None:
+        if self.failure is not None:
+            if isinstance(self.failure, CoveyError):
+                self.document["error"] = error_body(self.failure)
+            raise self.failure
