@@ -49,7 +49,7 @@ def connect_udp(
         prepare(sock, fwmark=fwmark)
         sock.connect((address.host, address.port))
         return UdpLink(sock, room, on_frames, on_refused)
-    except OSError as error:
+    except (OSError, ValueError, OverflowError) as error:
         sock.close()
         raise _unreachable(server, error) from None
 
@@ -84,7 +84,7 @@ async def connect_stream(
     except TimeoutError:
         sock.close()
         raise RelayUnreachable(f"the relay {server} does not answer") from None
-    except OSError as error:
+    except (OSError, ValueError, OverflowError) as error:  # ValueError: no name for TLS
         sock.close()
         raise _unreachable(server, error) from None
     except BaseException:
@@ -120,5 +120,6 @@ def _family(address: Address) -> socket.AddressFamily:
     return socket.AF_INET6 if address.is_ipv6 else socket.AF_INET
 
 
-def _unreachable(server: TurnServer, error: OSError) -> RelayUnreachable:
-    return RelayUnreachable(f"the relay {server} cannot be reached: {error.strerror or error}")
+def _unreachable(server: TurnServer, error: Exception) -> RelayUnreachable:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return RelayUnreachable(f"the relay {server} cannot be reached: {reason}")

@@ -56,12 +56,10 @@ def receive(sock: socket.socket, room: memoryview) -> tuple[list[tuple[int, int]
     while len(frames) < DATAGRAMS_PER_WAKE_UP and at <= last:
         try:
             size, control, _, _ = sock.recvmsg_into((room[at:],), 64)
-        except BlockingIOError:
-            break
-        except OSError as error:
-            is_refused = is_refused or error.errno == errno.ECONNREFUSED
-            if is_refused:
-                continue  # the error is taken; datagrams may stand behind it
+        except ConnectionRefusedError:  # reading it has cleared it; datagrams may stand behind it
+            is_refused = True
+            continue
+        except OSError:
             break
         segment = size
         if control:

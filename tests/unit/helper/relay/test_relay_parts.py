@@ -6,9 +6,9 @@ import pytest
 from helper.relay.channels import FIRST, LAST, LIFETIME, QUARANTINE, Channels
 from helper.relay.datagrams import ROOM, Sender, prepare, receive
 from helper.relay.errors import RelayRefused, RelayUnreachable
-from helper.relay.linux import LARGEST_BURST, runs
 from helper.relay.race import first_success
-from helper.relay.servers import TurnServer, parse_stun_uri, parse_turn_uri
+from helper.relay.relay import Relay
+from helper.relay.servers import Transport, TurnServer, parse_stun_uri, parse_turn_uri
 from helper.relay.turn_messages import is_stun
 from helper.relay.waiting import Waiting
 from protocol.addresses import Address
@@ -92,23 +92,6 @@ def test_channel_numbers_are_reused_only_when_nothing_can_arrive_on_them() -> No
     assert channels.peer_of(FIRST) == B
 
 
-@pytest.mark.parametrize(
-    ("sizes", "expected"),
-    [
-        ([], []),
-        ([5], [(0, 1)]),
-        ([5, 5, 3, 5], [(0, 3), (3, 4)]),
-        ([3, 5, 5], [(0, 1), (1, 3)]),
-        ([0, 0, 5], [(0, 1), (1, 2), (2, 3)]),
-        ([9] * 130, [(0, 64), (64, 128), (128, 130)]),
-        ([1400] * 50, [(0, 46), (46, 50)]),
-    ],
-)
-def test_bursts_are_cut_where_one_send_ends(sizes: list[int], expected: list[tuple[int, int]]) -> None:
-    assert list(runs(sizes)) == expected
-    assert all(sum(sizes[first:last]) <= LARGEST_BURST for first, last in expected)
-
-
 async def test_a_burst_arrives_as_the_datagrams_that_were_sent() -> None:
     loop = asyncio.get_running_loop()
     with socket.socket(type=socket.SOCK_DGRAM) as near, socket.socket(type=socket.SOCK_DGRAM) as far:
@@ -175,3 +158,15 @@ async def test_when_all_fail_a_refusal_is_told_before_silence() -> None:
         await first_success([fail, refuse], stagger=60.0, discard=print)
     with pytest.raises(RelayUnreachable):
         await first_success([], stagger=60.0, discard=print)
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+@pytest.mark.parametrize(("host", "port"), [("256.256.256.256", 1), (".", 1), ("a" * 300, 1), ("127.0.0.1", 70_000)])
+async def test_an_address_that_is_none_is_an_unreachable_relay(transport: Transport, host: str, port: int) -> None:
+    relay = Relay(wireguard_port=1, on_stun=print, on_change=(changed := asyncio.Event()).set, inject=print)
+    task = asyncio.create_task(relay.run())
+    relay.configure((TurnServer(host, port, transport, "u", "p"),), bytes(32))
+    await asyncio.wait_for(changed.wait(), 20)
+    assert isinstance(relay.error, RelayUnreachable)
+    task.cancel()
+    await asyncio.wait([task])

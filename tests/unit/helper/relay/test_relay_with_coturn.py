@@ -4,6 +4,7 @@ import asyncio
 import os
 import pathlib
 import random
+import socket
 
 import pytest
 
@@ -121,6 +122,15 @@ async def test_a_closed_udp_port_costs_nothing_where_tcp_works(tmp_path: pathlib
         await site.allocated()
         assert site.relay.transport == "tcp"
         await site.wake_peer()
+
+
+async def test_silence_on_udp_leaves_it_to_tcp(tmp_path: pathlib.Path) -> None:
+    async with running_coturn(tmp_path) as coturn, running_site() as site:
+        with socket.socket(type=socket.SOCK_DGRAM) as silent:
+            silent.bind(("127.0.0.1", 0))
+            site.relay.configure((coturn.server(port=silent.getsockname()[1]), coturn.server("tcp")), None)
+            await site.allocated()
+            assert site.relay.transport == "tcp"
 
 
 async def test_udp_takes_over_from_tcp_when_it_works_again(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
