@@ -11,8 +11,8 @@ def plain(text: str) -> str:
 
 
 def sentence(text: str) -> str:
-    """Text as a whole sentence."""
-    text = plain(text).strip()
+    """Text as a whole sentence on one line."""
+    text = plain(" ".join(text.split()))
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) or not text else ".")
 
 
