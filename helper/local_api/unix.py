@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 BACKLOG = 128
 IDLE_TIMEOUT = 15.0  # seconds that an idle connection is kept
 SHUTDOWN_TIMEOUT = 1.0
+REST = 1.0  # seconds without accepting after it failed
 
 
 @asynccontextmanager
@@ -43,12 +44,12 @@ async def serve(controller: Controller, path: Path) -> AsyncIterator[None]:
     with listening_socket(path) as listening:
         await runner.setup()
         assert runner.server is not None
-        accepting = asyncio.create_task(_accept(listening, runner.server))
+        door = _Door(listening, runner.server)
+        door.open()
         try:
             yield
         finally:
-            accepting.cancel()
-            await asyncio.wait([accepting])
+            await door.close()
             await runner.cleanup()
 
 
@@ -96,34 +97,62 @@ async def _may_change(request: web.Request) -> bool:
     return await asyncio.to_thread(kernel.is_member, caller)  # the databases of users may be on the network
 
 
-async def _accept(listening: socket.socket, server: web.Server) -> None:
-    loop = asyncio.get_running_loop()
-    while True:
+class _Door:
+    """Lets connections in, as long as their user has not too many."""
+
+    def __init__(self, listening: socket.socket, server: web.Server) -> None:
+        self._listening, self._server = listening, server
+        self._loop = asyncio.get_running_loop()
+        self._entering: dict[asyncio.Task[None], Caller] = {}
+        self._rest: asyncio.TimerHandle | None = None
+
+    def open(self) -> None:
+        self._loop.add_reader(self._listening, self._on_readable)
+
+    async def close(self) -> None:
+        self._loop.remove_reader(self._listening)
+        if self._rest is not None:
+            self._rest.cancel()
+        if self._entering:
+            await asyncio.wait(self._entering)
+
+    def _on_readable(self) -> None:
         try:
-            connection, _ = await loop.sock_accept(listening)
+            connection, _ = self._listening.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
         except OSError as error:  # out of file descriptors, say
             log.warning("the local API can't accept a connection: %s", error)
-            await asyncio.sleep(1)
-            continue
+            self._loop.remove_reader(self._listening)
+            self._rest = self._loop.call_later(REST, self.open)
+            return
         try:
-            if _has_too_many(kernel.caller_of(connection), server):
-                connection.close()
-            else:
-                await loop.connect_accepted_socket(server, connection)
+            caller = kernel.caller_of(connection)
+        except OSError:
+            connection.close()
+            return
+        if not may_change(caller, os.geteuid(), None) and self._count(caller.uid) >= MAX_CONNECTIONS:
+            connection.close()
+            return
+        task = self._loop.create_task(self._enter(connection))
+        self._entering[task] = caller
+        task.add_done_callback(self._entering.pop)
+
+    async def _enter(self, connection: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(self._server, connection)
         except OSError as error:
             log.debug("a connection to the local API failed: %s", error)
             connection.close()
 
-
-def _has_too_many(caller: Caller, server: web.Server) -> bool:
-    if may_change(caller, os.geteuid(), None):
-        return False
-    count = 0
-    for connection in server.connections:
-        other = connection.transport.get_extra_info("socket") if connection.transport else None
-        with contextlib.suppress(OSError):  # closed meanwhile
-            count += other is not None and kernel.caller_of(other).uid == caller.uid
-    return count >= MAX_CONNECTIONS
+    def _count(self, uid: int) -> int:
+        """How many connections the user has."""
+        inside = 0
+        for connection in self._server.connections:
+            other = connection.transport.get_extra_info("socket") if connection.transport else None
+            with contextlib.suppress(OSError):  # closed meanwhile
+                inside += other is not None and kernel.caller_of(other).uid == uid
+        return inside + sum(caller.uid == uid for caller in self._entering.values())
 
 
 def _make_folder(folder: Path) -> None:
