@@ -80,22 +80,23 @@ async def serving(
         )
         management = await stack.enter_async_context(ManagementService(store, _management_settings(config, reachability)))
         sockets = stack.enter_context(socket_folder(config.data_dir))
+        context = tls.context if tls else None
+        backends = Backends(sockets / "grpc", sockets / "web", context, turn.serve_stream if turn is not None else None)
+        door = await stack.enter_async_context(FrontDoor(listeners, backends))
         signalling = SignalService()
         await stack.enter_async_context(
             serving_grpc(
-                sockets / "grpc",
+                backends.grpc,
                 tls,
                 lambda server: add_ManagementServiceServicer_to_server(management, server),
                 lambda server: add_SignalExchangeServicer_to_server(signalling, server),
             )
         )
+        await stack.enter_async_context(serving_web(make_app(), backends.web, context))
         await stack.enter_async_context(signalling)
         stack.callback(management.end_streams)
-        await stack.enter_async_context(serving_web(make_app(), sockets / "web", tls.context if tls else None))
-        backends = Backends(
-            sockets / "grpc", sockets / "web", tls.context if tls else None, turn.serve_stream if turn is not None else None
-        )
-        await stack.enter_async_context(FrontDoor(listeners, backends))
+        stack.callback(door.close)
+        door.open()
         write_server_info(config.data_dir, reachability)
         on_ready(reachability, tuple(Address.of(*listener.getsockname()[:2]) for listener in listeners))
         yield tls, reachability

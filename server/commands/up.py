@@ -1,9 +1,10 @@
 """`covey-server up`: run the server in the foreground until it is told to stop."""
 
 import logging
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
 
@@ -60,6 +61,15 @@ def up(
     from server.service import run
 
     uvloop.run(run(options, lambda reachability, listening: greet(options, reachability, listening)))
+    leave()
+
+
+def leave() -> Never:
+    """End the process now that all is closed: with a thousand clients gRPC's own tear-down takes seconds more."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def greet(config: "ServerConfig", reachability: "Reachability", listening: tuple[Address, ...]) -> None:

@@ -8,7 +8,6 @@ TLS is not ended here: gRPC, web and TURN each do it, with the same certificate.
 """
 
 import asyncio
-import errno
 import logging
 import socket
 import ssl
@@ -27,7 +26,7 @@ log = logging.getLogger(__name__)
 FIRST_BYTES_TIMEOUT = 10.0  # seconds to say what is wanted
 MAX_UNDECIDED = 1024  # beyond, the one that has waited longest goes
 MAX_CONNECTIONS = 20_000
-ACCEPT_PAUSE = 0.2  # seconds, when the system is out of descriptors or memory
+ACCEPT_PAUSE = 0.2  # seconds, when the system is out of descriptors or the like
 
 ServeStream = Callable[[socket.socket, ssl.SSLContext | None], Awaitable[None]]
 
@@ -49,7 +48,11 @@ class Backends:
 
 
 class FrontDoor:
-    """Serves public listening sockets. `async with` starts it; leaving stops accepting and ends every connection."""
+    """Serves public listening sockets.
+
+    As a context manager it ends every connection on the way out. It accepts from `open` to `close`; who comes before waits in
+    the sockets' backlog.
+    """
 
     def __init__(
         self,
@@ -66,6 +69,7 @@ class FrontDoor:
         self._undecided: dict[asyncio.Task[None], None] = {}  # in the order of arrival
         self._tasks: set[asyncio.Task[None]] = set()  # all of ours: accepting, undecided, with TURN
         self._handed_over = 0  # how many TURN or a refusal has
+        self._acceptors: list[asyncio.Task[None]] = []
         self._group = asyncio.TaskGroup()
 
     @property
@@ -79,17 +83,24 @@ class FrontDoor:
 
     async def __aenter__(self) -> "FrontDoor":
         await self._group.__aenter__()
-        for listener in self._listeners:
-            self._spawn(self._accept_from(listener))
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        self.close()
         for task in list(self._tasks):
             task.cancel()
         self._splices.abort_all()
         await self._group.__aexit__(None, None, None)
         for listener in self._listeners:
             listener.close()
+
+    def open(self) -> None:
+        self._acceptors = [self._spawn(self._accept_from(listener)) for listener in self._listeners]
+
+    def close(self) -> None:
+        """Accept nobody any more; connections that are there go on."""
+        for task in self._acceptors:
+            task.cancel()
 
     def _spawn(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = self._group.create_task(coroutine)
@@ -103,10 +114,11 @@ class FrontDoor:
         while True:
             try:
                 sock, _ = await loop.sock_accept(listener)
-            except OSError as error:  # but for want of descriptors or memory it is one client that went away meanwhile
-                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    log.error("cannot accept connections: %s", error.strerror)
-                    await asyncio.sleep(ACCEPT_PAUSE)
+            except ConnectionError:  # that client went away meanwhile
+                continue
+            except OSError as error:
+                log.error("cannot accept connections: %s", error.strerror)
+                await asyncio.sleep(ACCEPT_PAUSE)
                 continue
             sock.setblocking(False)
             if self.connections >= self._max_connections:

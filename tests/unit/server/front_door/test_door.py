@@ -1,6 +1,7 @@
 import asyncio
 import hashlib
 import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ import pytest
 from protocol.addresses import Address
 from protocol.generated.signalexchange_pb2 import EncryptedMessage
 from protocol.generated.signalexchange_pb2_grpc import SignalExchangeStub, add_SignalExchangeServicer_to_server
-from server.certificates import ServerTls, own_certificate
+from server.certificates import CERTIFICATE, KEY, ServerTls, make_self_signed, own_certificate
 from server.front_door.door import Backends, FrontDoor
 from server.front_door.listeners import PublicPortTaken, listen_on
 from server.grpc_server import serving_grpc
@@ -32,7 +33,7 @@ class House:
 
     door: FrontDoor
     port: int
-    fingerprint: bytes | None
+    tls: ServerTls | None
     turn_streams: list[str] = field(default_factory=list)
 
     async def serve_turn(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
@@ -67,8 +68,9 @@ async def house(folder: Path, *, plaintext: bool = False, timeout: float = 10.0,
             folder / "grpc", folder / "web", tls.context if tls else None, lambda sock, tls: house.serve_turn(sock, tls)
         )
         door = FrontDoor([listener], backends, first_bytes_timeout=timeout, max_undecided=undecided)
-        house = House(door, listener.getsockname()[1], tls.certificate.fingerprint if tls else None)
+        house = House(door, listener.getsockname()[1], tls)
         await stack.enter_async_context(door)
+        door.open()
         yield house
 
 
@@ -97,7 +99,8 @@ async def pinned_channel(house: House) -> grpc.aio.Channel:
     _, writer = await asyncio.open_connection("127.0.0.1", house.port, ssl=client_context("h2"))
     der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     writer.close()
-    assert hashlib.sha256(der).digest() == house.fingerprint
+    assert house.tls is not None
+    assert hashlib.sha256(der).digest() == house.tls.certificate.fingerprint
     credentials = grpc.ssl_channel_credentials(ssl.DER_cert_to_PEM_cert(der).encode())
     options = [("grpc.ssl_target_name_override", "covey-server")]
     return grpc.aio.secure_channel(f"127.0.0.1:{house.port}", credentials, options)
@@ -106,6 +109,21 @@ async def pinned_channel(house: House) -> grpc.aio.Channel:
 async def test_grpc_over_tls_with_a_pinned_certificate(tmp_path: Path) -> None:
     async with house(tmp_path) as there, await pinned_channel(there) as channel:
         assert await SignalExchangeStub(channel).Send(EncryptedMessage(remoteKey="nobody")) == EncryptedMessage()
+
+
+async def test_grpc_takes_in_a_renewed_certificate_without_a_restart(tmp_path: Path) -> None:
+    async with house(tmp_path) as there:
+        assert there.tls is not None
+        async with await pinned_channel(there) as channel:
+            before = SignalExchangeStub(channel)
+            await before.Send(EncryptedMessage())
+            for name, content in zip((CERTIFICATE, KEY), make_self_signed([LOCALHOST]), strict=True):
+                (tmp_path / name).write_bytes(content)
+            os.utime(tmp_path / KEY, ns=(1, 1))
+            assert there.tls.reload()
+            async with await pinned_channel(there) as renewed:
+                await SignalExchangeStub(renewed).Send(EncryptedMessage())
+            await before.Send(EncryptedMessage())  # open connections go on
 
 
 async def test_grpc_refuses_another_certificate(tmp_path: Path) -> None:
