@@ -35,6 +35,8 @@ def find_peer(status: StatusDocument, wanted: str) -> PeerStatus:
             raise PeerUnknown(f"Several peers are called {shown(wanted)}.", "Say which: " + _listed(found))
     if name and name in (status["fqdn"].lower(), status["fqdn"].lower().partition(".")[0], status["ip"].partition("/")[0]):
         raise PeerUnknown(f"{shown(wanted)} is this machine itself.", PeerUnknown.hint)
+    if not peers and status["daemonStatus"] != "Connected":
+        raise PeerUnknown("This machine is not connected, so it has no peers.", "Run `covey up` first.")
     names = {short_name(peer).lower(): short_name(peer) for peer in peers}
     near = [names[match] for match in difflib.get_close_matches(name.partition(".")[0], list(names), 3, 0.5)]
     raise PeerUnknown(f"No peer is called {shown(wanted)}.", f"Did you mean {' or '.join(near)}?" if near else None)

@@ -56,8 +56,8 @@ def test_anything_typed_is_a_peer_or_unknown(wanted: str) -> None:
         assert str(error).isprintable()  # noqa: PT017  both ways out are fine
 
 
-def test_nobody_is_found_without_peers() -> None:
-    with pytest.raises(PeerUnknown):
+def test_a_machine_that_is_not_connected_has_no_peers() -> None:
+    with pytest.raises(PeerUnknown, match="not connected"):
         find_peer(status_document(state="Idle"), "bob")
 
 
