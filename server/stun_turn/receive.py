@@ -14,7 +14,7 @@ import mmap
 import socket
 import struct
 import sys
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable
 from typing import NamedTuple, Protocol
 
 from server.stun_turn.paths import Sockaddr, Target
@@ -27,6 +27,7 @@ MSG_DONTWAIT = 0x40  # linux/socket.h
 # 64 KiB a slot; the odd part keeps the slots' beginnings out of each other's cache lines
 _STRIDE = 65536 + 4096 + 192
 _CONTROL = 64  # bytes of control data a slot
+_WORTH_A_BATCH = 4  # datagrams; fewer leave faster one by one (measured)
 
 
 class Datagram(NamedTuple):
@@ -47,7 +48,7 @@ class Receiver(Protocol):
     def prepare(self, sock: socket.socket) -> None:
         """Set the options that `receive` builds on."""
 
-    def receive(self, sock: socket.socket) -> Iterator[tuple[Hashable, int, int, int]]:
+    def receive(self, sock: socket.socket) -> Iterable[tuple[Hashable, int, int, int]]:
         """What is there now, as the fields of Datagram. Never blocks, never raises OSError."""
 
     def send(self, target: Target, spans: list[int]) -> None:
@@ -68,7 +69,7 @@ class PlainReceiver:
     def prepare(self, sock: socket.socket) -> None:
         """Nothing to set."""
 
-    def receive(self, sock: socket.socket) -> Iterator[tuple[Hashable, int, int, int]]:
+    def receive(self, sock: socket.socket) -> Iterable[tuple[Hashable, int, int, int]]:
         room = self.view[HEADROOM:]
         for _ in range(SLOTS):
             try:
@@ -111,8 +112,7 @@ class BatchReceiver:
         controls, headers = mmap.mmap(-1, SLOTS * _CONTROL), mmap.mmap(-1, SLOTS * self._header.size)
         iovecs, self._out_iovecs = mmap.mmap(-1, SLOTS * self._iovec.size), mmap.mmap(-1, SLOTS * self._iovec.size)
         self._out_name, out_headers = mmap.mmap(-1, self._name.size), mmap.mmap(-1, SLOTS * self._header.size)
-        self.view, self._names = memoryview(buffer), memoryview(names)
-        self._controls, self._headers = memoryview(controls), memoryview(headers)
+        self.view, self._controls = memoryview(buffer), memoryview(controls)
         self.base, self._headers_at, self._out_headers_at = map(_address_of, (buffer, headers, out_headers))
         self._starts = [slot * _STRIDE + HEADROOM for slot in range(SLOTS)]
         name_length = 16 if family == socket.AF_INET else 28
@@ -124,8 +124,11 @@ class BatchReceiver:
             self._header.pack_into(headers, at, name, self._name.size, iovec, 1, control, _CONTROL, 0, 0)
             self._header.pack_into(out_headers, at, _address_of(self._out_name), name_length, out_iovec, 1, 0, 0, 0, 0)
         self._spans = [struct.Struct(f"@{2 * count}N") for count in range(SLOTS + 1)]
-        self._fresh = bytes(headers)
-        self._used = 0  # bytes of headers that the last call wrote
+        self._count = 0  # datagrams that the last call brought
+        # cut once: the first so many names, and headers with what they look like before a call
+        self._names = [memoryview(names)[: count * self._name.size] for count in range(SLOTS + 1)]
+        ends = [count * self._header.size for count in range(SLOTS + 1)]
+        self._headers = [(memoryview(headers)[:end], headers[:end]) for end in ends]
         self._memory = (buffer, names, controls, iovecs, headers, out_headers)  # outlives the addresses that point to it
 
     def prepare(self, sock: socket.socket) -> None:
@@ -134,20 +137,26 @@ class BatchReceiver:
         except OSError:
             return  # before Linux 5.0: no bursts, all else works
 
-    def receive(self, sock: socket.socket) -> Iterator[tuple[Hashable, int, int, int]]:
-        self._headers[: self._used] = self._fresh[: self._used]  # the kernel wrote lengths into them
-        count = self._recvmmsg(sock.fileno(), self._headers_at, SLOTS, MSG_DONTWAIT, None)
-        self._used = max(count, 0) * self._header.size
-        results = self._results.iter_unpack(self._headers[: self._used])
-        names = self._name.iter_unpack(self._names[: max(count, 0) * self._name.size])
-        for start, (control, _, length), (key,) in zip(self._starts, results, names, strict=False):
-            yield key, start, length, self._segment(start, length) if control else 0
+    def receive(self, sock: socket.socket) -> Iterable[tuple[Hashable, int, int, int]]:
+        dirty, fresh = self._headers[self._count]
+        dirty[:] = fresh  # the kernel wrote lengths into them
+        count = self._count = max(self._recvmmsg(sock.fileno(), self._headers_at, SLOTS, MSG_DONTWAIT, None), 0)
+        headers, names = self._headers[count][0], self._names[count]
+        if count == 1:  # most wake-ups; saves half of their time
+            (key,), (control, _, length) = self._name.unpack_from(names), self._results.unpack_from(headers)
+            return ((key, HEADROOM, length, self._segment(HEADROOM, length) if control else 0),)
+        rows = zip(self._starts, self._results.iter_unpack(headers), self._name.iter_unpack(names), strict=False)
+        return [
+            (key, start, length, self._segment(start, length) if control else 0) for start, (control, _, length), (key,) in rows
+        ]
 
     def send(self, target: Target, spans: list[int]) -> None:
-        if len(spans) == 2:
-            start = spans[0] - self.base
-            with contextlib.suppress(OSError):
-                target.send(self.view[start : start + spans[1]], target.sockaddr)
+        if len(spans) < 2 * _WORTH_A_BATCH:
+            for start, length in zip(spans[::2], spans[1::2], strict=True):
+                try:
+                    target.send(self.view[start - self.base : start - self.base + length], target.sockaddr)
+                except OSError:
+                    continue
             return
         key = target.key
         assert isinstance(key, bytes)

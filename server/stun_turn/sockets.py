@@ -108,9 +108,9 @@ class Listener:
 
     def _on_readable(self) -> None:
         view, unpack, clients = self.receiver.view, HEADER.unpack_from, self._clients
-        base, send = self.receiver.base + HEADER.size, self.receiver.send
-        current: Target | None = None
-        spans: list[int] = []  # datagrams in a row that go the same way
+        base, send_all = self.receiver.base + HEADER.size, self.receiver.send
+        last: Target | None = None
+        spans: list[int] = []  # datagrams that go where the last one went
         for key, start, length, segment in self.receiver.receive(self.sock):
             paths = clients.get(key)
             if paths is None:
@@ -118,21 +118,25 @@ class Listener:
                 continue
             channel, size = unpack(view, start)
             target = paths.get(channel)
+            if target is not None and target is last and not segment:
+                if size + 4 <= length:
+                    spans += (base + start, size)
+                continue
+            if spans and last is not None:  # what came first leaves first
+                send_all(last, spans)
+                spans = []
+            last = target
             if target is None:
                 self._to_core(key, start, length, segment)
             elif segment:
-                if current is not None:  # what came first leaves first
-                    send(current, spans)
-                    current = None
                 self._carry_burst(paths, key, start, length, segment)
             elif size + 4 <= length:
-                if target is not current:
-                    if current is not None:
-                        send(current, spans)
-                    current, spans = target, []
-                spans += (base + start, size)
-        if current is not None:
-            send(current, spans)
+                try:
+                    target.send(view[start + 4 : start + 4 + size], target.sockaddr)
+                except OSError:
+                    continue
+        if spans and last is not None:
+            send_all(last, spans)
 
     def _carry_burst(self, paths: dict[int, Target], key: Hashable, start: int, length: int, segment: int) -> None:
         """A burst of one client: consecutive datagrams of one channel leave together."""

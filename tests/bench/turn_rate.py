@@ -4,7 +4,7 @@ relay (CPU 1)  <--- ChannelData of clients, datagrams of peers --- generator and
 
 All runs over loopback, both directions at once. Single datagrams leave a raw socket, so that one sendmmsg(2) interleaves all
 flows; bursts leave each flow's socket by UDP_SEGMENT. On loopback both cross whole, as GRO would join them behind a network card.
-Sinks count with UDP_GRO. The generator offers more than either relay carries; rounds alternate, the median of three counts.
+Sinks count with UDP_GRO. The generator offers more than either relay carries; rounds alternate, the median of seven counts.
 A second is one of the relay's CPU time, so that other work on the machine blurs the figure but does not make it.
 """
 
@@ -26,6 +26,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
+import uvloop
+
 from protocol.addresses import Address
 from server.stun_turn import TurnConfig, TurnService, codec
 from server.stun_turn.codec import Attribute, Class, Message, Method
@@ -33,7 +35,7 @@ from server.stun_turn.credentials import Credentials, make_credentials
 from tests.bench.figure import Figure
 
 SECRET, REALM, HOST = "bench", "covey", "127.0.0.1"
-ROUNDS, WARM_UP, WINDOW = 3, 0.3, 1.0  # rounds; seconds
+ROUNDS, WARM_UP, WINDOW = 7, 0.2, 0.5  # rounds; seconds
 DRAIN_EVERY = 0.004  # seconds between two looks at the sinks
 MMSGHDR = struct.Struct("@PIPNPNi0PI0P")
 IOVEC = struct.Struct("@PN")
@@ -325,7 +327,7 @@ def run() -> list[Figure]:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:
-        asyncio.run(_serve(int(sys.argv[2])))
+        uvloop.run(_serve(int(sys.argv[2])))  # as covey-server does
     else:
         logging.basicConfig(level=logging.DEBUG)
         for figure in run():

@@ -5,6 +5,7 @@ import contextlib
 import datetime
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from protocol.addresses import Address
 from server.stun_turn import TurnService, codec
 from server.stun_turn.codec import Attribute, Class, Message, Method
 from server.stun_turn.streams import MAX_QUEUED, frame_length
-from tests.unit.server.stun_turn.client import WITHIN, SocketClient, error_of
+from tests.unit.server.stun_turn.client import WITHIN, SocketClient, error_of, indication, peer_attribute
 from tests.unit.server.stun_turn.test_sockets import BINDING, CHANNEL, check_relaying, turn, udp_peer
 
 
@@ -192,3 +193,30 @@ async def test_a_slow_reader_loses_datagrams_but_not_the_connection() -> None:
             await client.send(codec.build(Message(Method.BINDING, Class.REQUEST, bytes(12))))
             frame = await client.receive()
             assert frame == codec.pack_channel_data(CHANNEL, payload)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="uvloop is not for Windows")
+def test_the_event_loop_of_the_real_server_serves_udp_tcp_and_tls(contexts: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    import uvloop
+
+    async def check() -> None:
+        async with turn("0.0.0.0:0", "[::1]:0") as service, front_door(service, contexts[0]) as address:
+            over_udp = Address.of("127.0.0.1", service.addresses[0].port)
+            async with (
+                SocketClient.udp(over_udp) as first,
+                SocketClient.udp(service.addresses[1]) as second,
+                await connect(over_udp) as third,
+                await connect(address, contexts[1]) as fourth,
+            ):
+                clients = [first, second, third, fourth]
+                relayed = [await client.allocate() for client in clients]
+                for n, client in enumerate(clients):
+                    await client.bind_channel(CHANNEL, relayed[n - 1])
+                for n, client in enumerate(clients):  # a ring: what one sends, the next one hears of the one before
+                    await client.request(Method.CREATE_PERMISSION, peer_attribute(relayed[(n + 1) % 4]))
+                for n, client in enumerate(clients):
+                    await clients[n - 1].send(indication(relayed[n], b"12345678"))
+                    assert await client.receive() == codec.pack_channel_data(CHANNEL, b"12345678")
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(check())
