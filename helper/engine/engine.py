@@ -19,7 +19,7 @@ from helper.ledger.ledger import Ledger
 from helper.ledger.undo import undo_all
 from helper.settings import StateFolder
 from helper.wireguard.device import Backend
-from protocol.errors import CoveyError, LoginNeeded, LoginRefused, PortTaken, ServerUnreachable, TimedOut, UsageError
+from protocol.errors import CoveyError, GivenUp, LoginNeeded, LoginRefused, PortTaken, ServerUnreachable, TimedOut, UsageError
 from protocol.generated.management_pb2 import LoginResponse, PeerSystemMeta, SyncResponse
 from protocol.join_link import JoinLink, ServerLocation
 from protocol.local_api import StatusDocument, UpRequest
@@ -87,7 +87,7 @@ class Engine:
             await asyncio.shield(task)
         except asyncio.CancelledError:
             if task.cancelled():
-                raise CoveyError("`up` was given up because `down` or another `up` came", "Run `covey up` again.") from None
+                raise GivenUp("`up` was given up because `down` or another `up` came") from None
             task.cancel()
             raise
 
