@@ -102,6 +102,12 @@ BROKEN_V6 = Nat("broken-v6", _guarded(rule6="drop;"), ipv6=False)  # addresses a
 NATS = {nat.name: nat for nat in (PORT_RESTRICTED, SYMMETRIC, CONE, HAIRPIN, NO_UDP_NAT, ONLY_443_NAT, BROKEN_V6)}
 
 
+def clamp_rules(size: int) -> str:
+    """A table that keeps TCP within packets of so many bytes, as routers do on lines that swallow what is larger."""
+    line = f"tcp flags syn tcp option maxseg size set {size - 60}"  # the larger of both headers: IPv6 40, TCP 20
+    return f"table inet clamp {{\n  chain forward {{ type filter hook forward priority -20\n    {line}\n  }}\n}}\n"
+
+
 def cut_rules(verdict: Verdict, away4: list[str], away6: list[str]) -> str:
     """A table that stops UDP towards these addresses (IPv4) and prefixes (IPv6), silently or with an ICMP error."""
     lines = [f"ip daddr {{ {', '.join(away4)} }} meta l4proto udp {verdict}"] if away4 else []

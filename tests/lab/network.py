@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.lab.link import Link, LinkQuality
-from tests.lab.nat import Nat, Site, Verdict, cut_rules
+from tests.lab.nat import Nat, Site, Verdict, clamp_rules, cut_rules
 from tests.lab.node import NAMESPACES, LabError, Node, Process, command, end, remove, wait_for
 
 SERVER, SERVER_OTHER, SERVER6 = "203.0.113.10", "203.0.113.11", "2001:db8::10"
@@ -65,13 +65,18 @@ class Lab:
         self, nat: Nat, behind: Node | None = None, *, ipv4: bool = True, ipv6: bool = False, carrier: bool = False,
         link: LinkQuality | None = None,
     ) -> Node:  # fmt: skip
-        """A site's router; a carrier's gives its guests addresses of 100.64.0.0/10 (RFC 6598)."""
+        """A site's router; a carrier's gives its guests addresses of 100.64.0.0/10 (RFC 6598).
+
+        A `link` that swallows large packets comes with a router that keeps TCP below that, as such lines do.
+        """
         place, site = behind or self.internet, next(self._sites)
         node = self._node(f"{'carrier' if carrier else 'router'}{site}")
         node.lan = (f"100.64.{site}" if carrier else f"10.{site}.0") if ipv4 else ""
         node.lan6 = f"2001:db8:{site}:" if ipv6 else ""
         self._guest(node, place, "wan", ipv4, ipv6, link)
         self._serve(node, nat.rules(Site(node.address or "203.0.113.1", node.lan or "10.0.0")))
+        if link is not None and link.size:
+            node.script(nft=clamp_rules(link.size))
         if ipv6:
             place.script(ip=[f"route add {node.lan6}:/64 via {node.address6}"])
         return node
