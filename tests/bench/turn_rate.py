@@ -139,7 +139,9 @@ def _request(sock: socket.socket, message: Message, key: bytes | None) -> Messag
     while time.monotonic() < until:
         with contextlib.suppress(OSError, ValueError):
             sock.send(codec.build(message, key))
-            return codec.parse(sock.recv(2048))
+            while (answer := codec.parse(sock.recv(2048))).transaction_id != message.transaction_id:
+                continue  # of a request that was sent again
+            return answer
         time.sleep(0.02)
     raise RuntimeError("the relay does not answer")
 
@@ -150,7 +152,7 @@ def _authenticated(sock: socket.socket, method: Method, credentials: Credentials
     nonce = challenge.get(Attribute.NONCE)
     assert nonce is not None
     login = [(Attribute.USERNAME, credentials.username.encode()), (Attribute.REALM, REALM.encode()), (Attribute.NONCE, nonce)]
-    answer = _request(sock, Message(method, Class.REQUEST, challenge.transaction_id, [*attributes, *login]), key)
+    answer = _request(sock, Message(method, Class.REQUEST, os.urandom(12), [*attributes, *login]), key)
     assert answer.message_class == Class.SUCCESS, answer
     return answer
 
