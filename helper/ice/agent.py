@@ -24,9 +24,9 @@ MAX_PAIRS = 96
 DIRECT_GRACE = 0.1  # seconds that the first valid direct pair waits for a better one
 RELAY_GRACE = 0.05  # and the first relayed one
 CHECK_SELECTED = 1.0  # seconds between checks of the selected pair while data flows or the selection is young
-CHECK_IDLE = 4.0  # and when it is idle
-BUSY_FOR = 30.0
-CHECK_STANDBY = 5.0
+CHECK_STANDBY = 5.0  # and of those that would replace it
+IDLE_SELECTED, IDLE_STANDBY = 5.0, 15.0  # when the peer has been idle for BUSY_FOR; NATs keep mappings for 30 s and more
+BUSY_FOR = 15.0
 SETTLED_AFTER = 10.0  # seconds after a selection, pairs that could not replace it are left alone
 STANDBYS = 2
 SHAKY_AFTER = 1.0  # seconds without an answer to several checks: another pair may take over before this one is declared dead
@@ -104,7 +104,7 @@ class Agent:
         self._pending: dict[bytes, _Pending] = {}
         self._nominee: Pair | None = None
         self._nominate_at = NEVER
-        self._heard = float("-inf")
+        self._heard = self._busy = float("-inf")
 
     # ---- what the shell tells us
 
@@ -146,8 +146,14 @@ class Agent:
         return self._form_pairs(now) + self.advance(now)
 
     def heard(self, now: float) -> None:
-        """The selected pair carried data to us."""
+        """The selected pair carried something to us, be it a keepalive: it lives."""
         self._heard = now
+
+    def used(self, now: float) -> None:
+        """The selected pair carries data: its death should be noticed soon."""
+        self._busy = now
+        if self.selected is not None:
+            self.selected.next_check = min(self.selected.next_check, now + CHECK_SELECTED)
 
     def hurry(self, now: float) -> list[Action]:
         """Something may have changed for the better: try every pair that does not answer at once."""
@@ -239,12 +245,14 @@ class Agent:
     def _interval(self, pair: Pair, now: float) -> float:
         if pair is self._nominee and pair is not self.selected:
             return FIRST_TRIES[min(max(pair.tries, 1), len(FIRST_TRIES)) - 1]
+        is_busy = now - max(self.selected_at, self._busy) < BUSY_FOR
         if pair is self.selected:
-            busy = now - max(self.selected_at, self._heard) < BUSY_FOR
-            return CHECK_SELECTED if busy or pair.missed else CHECK_IDLE
+            return CHECK_SELECTED if is_busy or pair.missed else IDLE_SELECTED
         if not pair.is_valid:
             return NEVER if self._is_idle_bystander(pair, now) else pair.retry_delay(now)
-        return NEVER if self._is_settled(now) and pair not in self._standbys() else CHECK_STANDBY
+        if self._is_settled(now) and pair not in self._standbys():
+            return NEVER
+        return CHECK_STANDBY if is_busy or self.selected is None else IDLE_STANDBY
 
     def _is_settled(self, now: float) -> bool:
         return self.selected is not None and now - self.selected_at > SETTLED_AFTER

@@ -47,6 +47,7 @@ HANDSHAKE_RETRIES = (1.0, 2.0, 4.0, 8.0)  # seconds after which the initiator se
 RESPONDER_PATIENCE = 5.0  # seconds until the responder may start a handshake too; NetBird's
 HANDSHAKE_MAX_AGE = 180.0  # seconds; Reject-After-Time (WireGuard paper, section 6.1); we keep alive every 25 s
 PERSISTENT_KEEPALIVE = 25  # seconds
+UPKEEP = 400  # bytes between two looks at the counters: more than a handshake and a keepalive is data
 REOFFER_RELAYED = (10.0, 60.0)  # seconds: candidates that got lost are told again while the path is relayed
 
 
@@ -216,9 +217,13 @@ class PeerConnection:
 
     def _counted(self, statistics: PeerStatistics, handshake_age: float | None, now: float) -> list[Action]:
         before, self.statistics = self.statistics, statistics
-        if before is not None and statistics.received > before.received:
+        if before is not None:
+            moved = max(statistics.received - before.received, statistics.sent - before.sent)
             for session in self._sessions():
-                session.agent.heard(now)
+                if statistics.received > before.received:
+                    session.agent.heard(now)
+                if moved > UPKEEP:
+                    session.agent.used(now)
         fresh = before is None or statistics.last_handshake != before.last_handshake
         self.handshake_age = handshake_age
         lived = self._session_lives
