@@ -6,17 +6,11 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
-from protocol.errors import AlreadyRunning, CoveyError
-from server.store.errors import DataFolderUnusable
+from protocol.errors import CoveyError
 
-LOCK, TURN_SECRET = "server.lock", "turn.secret"
+TURN_SECRET = "turn.secret"  # noqa: S105 a file's name
 MAX_SOCKET_FOLDER = 90  # bytes; a socket's whole path may have 107 on Linux, 103 elsewhere
-
-
-class ServerAlreadyRunning(AlreadyRunning):
-    hint = "Stop the other one, or give this one its own --data-dir."
 
 
 class FileDamaged(CoveyError):
@@ -27,7 +21,7 @@ class FileDamaged(CoveyError):
 def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
     """Write a file whole or not at all, readable from the first moment on only as `mode` says."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with open(descriptor, "wb") as file:
             file.write(content)
@@ -37,25 +31,6 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-
-
-def lock_folder(data_dir: Path) -> IO[bytes]:
-    """Claim the folder until the returned file is closed or this process ends.
-
-    Raises ServerAlreadyRunning if another server has it, DataFolderUnusable if we may not write there.
-    """
-    import fcntl  # not on Windows, where no server runs
-
-    try:
-        file = open(data_dir / LOCK, "ab")  # noqa: SIM115 the caller keeps it open
-    except OSError as error:
-        raise DataFolderUnusable(f"cannot use the folder {data_dir}: {error.strerror}") from None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise ServerAlreadyRunning(f"another covey-server runs on {data_dir}") from None
-    return file
 
 
 def turn_secret(data_dir: Path) -> str:

@@ -7,8 +7,6 @@ data folder (locked) -> certificate -> public sockets -> store -> STUN/TURN -> m
 import asyncio
 import contextlib
 import logging
-import resource
-import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
@@ -18,7 +16,7 @@ from protocol.generated.management_pb2_grpc import add_ManagementServiceServicer
 from protocol.generated.signalexchange_pb2_grpc import add_SignalExchangeServicer_to_server
 from server.certificates import ServerTls, own_certificate
 from server.config import ServerConfig, addresses_of_default_route
-from server.files import lock_folder, socket_folder, turn_secret
+from server.files import socket_folder, turn_secret
 from server.front_door.door import Backends, FrontDoor
 from server.front_door.listeners import listen_on, with_ipv6
 from server.grpc_server import serving_grpc
@@ -29,6 +27,7 @@ from server.signal.service import SignalService
 from server.store import open_store
 from server.store.folder import prepare_folder
 from server.stun_turn import TurnConfig, TurnService
+from server.unix import allow_many_descriptors, lock_folder, on_signals
 from server.web.app import make_app
 from server.web.serve import serving_web
 
@@ -39,12 +38,9 @@ RENEWAL_CHECK = 60.0  # seconds between two looks at the certificate's files; SI
 
 async def run(config: ServerConfig, on_ready: Callable[[Reachability, tuple[Address, ...]], None]) -> None:
     """Run the server until SIGTERM or SIGINT. `on_ready` gets where it can be reached and where it listens."""
-    loop = asyncio.get_running_loop()
     told_to_stop, look_again = asyncio.Event(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told_to_stop.set)
-    loop.add_signal_handler(signal.SIGHUP, look_again.set)
-    _allow_many_descriptors()
+    on_signals(stop=told_to_stop.set, look_again=look_again.set)
+    allow_many_descriptors()
     async with serving(config, on_ready) as (tls, reachability), asyncio.TaskGroup() as group:
         renewal = group.create_task(_watch_certificate(config, tls, reachability, look_again))
         await told_to_stop.wait()
@@ -141,14 +137,6 @@ def _management_settings(config: ServerConfig, reachability: Reachability) -> Ma
         domain=config.domain,
         network=config.range,
     )
-
-
-def _allow_many_descriptors() -> None:
-    """Each helper holds three: at the front door, towards gRPC, and gRPC's own."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 131_072 if hard == resource.RLIM_INFINITY else hard
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _watch_certificate(

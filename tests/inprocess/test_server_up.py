@@ -24,7 +24,9 @@ from server.signal.service import PEER_ID
 
 PROGRAM = (sys.executable, "-c", "from server.main import main; main()")
 UP_LINE = b"Covey server is up."
-PATIENCE = 60.0  # seconds; a busy machine may need some to import
+PATIENCE = 120.0  # seconds; a busy machine may need some to import
+
+pytestmark = pytest.mark.timeout(360)
 
 
 async def run(*arguments: str | Path) -> tuple[int, str, str]:
@@ -56,8 +58,8 @@ async def server(data_dir: Path, *more: str) -> AsyncIterator[asyncio.subprocess
     try:
         async with asyncio.timeout(PATIENCE):
             first = await process.stdout.readline()
-            assert first.strip() == UP_LINE, (await process.stderr.read()).decode()
-            yield process
+        assert first.strip() == UP_LINE, (await process.stderr.read()).decode()
+        yield process
     finally:
         if process.returncode is None:
             process.terminate()

@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from server.files import FileDamaged, ServerAlreadyRunning, lock_folder, socket_folder, turn_secret
+from server.files import FileDamaged, socket_folder, turn_secret
 from server.reachability import Reachability, ipv4_first, stun_of
 from server.server_info import SERVER_INFO, ServerNeverStarted, read_server_info, write_server_info
+from server.unix import ServerAlreadyRunning, lock_folder
 
 V4, V6 = ip_address("203.0.113.10"), ip_address("2001:db8::10")
 PIN = bytes(range(32))
