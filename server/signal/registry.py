@@ -10,7 +10,8 @@ from collections import deque
 from protocol.generated.signalexchange_pb2 import EncryptedMessage
 
 MAX_WAITING = 256  # messages a mailbox
-MAX_WAITING_BYTES = 512 * 1024  # of bodies a mailbox
+MAX_WAITING_BYTES = 512 * 1024  # a mailbox
+MAX_ALL_WAITING_BYTES = 128 << 20  # all mailboxes together; beyond, messages are lost at once
 
 
 class Ended(enum.Enum):
@@ -22,25 +23,25 @@ class Ended(enum.Enum):
 
 
 class Mailbox:
-    """One registration of one peer."""
+    """One registration of one peer. Messages count with all their bytes, fields that we do not know included."""
 
-    __slots__ = ("_bytes", "_waiting", "dropped", "ended", "peer")
+    __slots__ = ("_waiting", "bytes", "dropped", "ended", "peer")
 
     def __init__(self, peer: str) -> None:
         self.peer = peer
         self.ended: Ended | None = None
         self.dropped = 0
+        self.bytes = 0
         self._waiting: deque[EncryptedMessage] = deque()
-        self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def put(self, message: EncryptedMessage) -> None:
         self._waiting.append(message)
-        self._bytes += len(message.body)
-        while len(self._waiting) > MAX_WAITING or (self._bytes > MAX_WAITING_BYTES and len(self._waiting) > 1):
-            self._bytes -= len(self._waiting.popleft().body)
+        self.bytes += message.ByteSize()
+        while len(self._waiting) > MAX_WAITING or (self.bytes > MAX_WAITING_BYTES and len(self._waiting) > 1):
+            self.take()
             self.dropped += 1
 
     def take(self) -> EncryptedMessage | None:
@@ -48,7 +49,7 @@ class Mailbox:
         if not self._waiting:
             return None
         message = self._waiting.popleft()
-        self._bytes -= len(message.body)
+        self.bytes -= message.ByteSize()
         return message
 
 
@@ -57,6 +58,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._mailboxes: dict[str, Mailbox] = {}
+        self._bytes = 0  # of all mailboxes whose streams live, replaced ones too
 
     def __len__(self) -> int:
         return len(self._mailboxes)
@@ -73,13 +75,25 @@ class Registry:
         """Forget a mailbox; a newer one of the same peer stays."""
         if self._mailboxes.get(mailbox.peer) is mailbox:
             del self._mailboxes[mailbox.peer]
+        while self.take(mailbox) is not None:
+            pass
 
     def route(self, message: EncryptedMessage) -> Mailbox | None:
-        """Put the message into its receiver's mailbox and name that; None if nobody is registered under the key."""
+        """Put the message into its receiver's mailbox and name that; None if it is lost: nobody is there, or no room."""
         mailbox = self._mailboxes.get(message.remoteKey)
-        if mailbox is not None:
-            mailbox.put(message)
+        if mailbox is None or self._bytes + message.ByteSize() > MAX_ALL_WAITING_BYTES:
+            return None
+        before = mailbox.bytes
+        mailbox.put(message)
+        self._bytes += mailbox.bytes - before
         return mailbox
+
+    def take(self, mailbox: Mailbox) -> EncryptedMessage | None:
+        """The oldest message that waits there, or None."""
+        message = mailbox.take()
+        if message is not None:
+            self._bytes -= message.ByteSize()
+        return message
 
     def end_all(self, why: Ended) -> list[Mailbox]:
         """End every registration; new ones may come."""

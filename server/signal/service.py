@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 PEER_ID, PEER_REGISTERED = "x-wiretrustee-peer-id", "x-wiretrustee-peer-registered"
 MAX_BODY = 64 * 1024  # bytes
+MAX_AROUND_BODY = 256  # bytes of a message beside its body: two keys, and fields that we do not know
 WRITE_TIMEOUT = 10.0  # seconds for a peer to take one message off its stream
 MAX_STREAMS = 50_000
 
@@ -95,7 +96,7 @@ class SignalService(signalexchange_pb2_grpc.SignalExchangeServicer):
     async def _write(self, mailbox: Mailbox, news: asyncio.Event, context: Context) -> Ended:
         """Bring messages until the registration ends."""
         while mailbox.ended is None:
-            message = mailbox.take()
+            message = self._registry.take(mailbox)
             if message is None:
                 news.clear()
                 await news.wait()
@@ -130,4 +131,6 @@ def _problem_of(message: EncryptedMessage) -> str | None:
         return f"a body is at most {MAX_BODY} bytes"
     if len(message.key) > 64:
         return "the sender's key is too long"
+    if message.ByteSize() > MAX_BODY + MAX_AROUND_BODY:
+        return "the message has too much around its body"
     return None

@@ -1,4 +1,7 @@
+import pytest
+
 from protocol.generated.signalexchange_pb2 import EncryptedMessage
+from server.signal import registry as registry_module
 from server.signal.registry import MAX_WAITING, MAX_WAITING_BYTES, Ended, Registry
 
 
@@ -12,8 +15,8 @@ def test_a_message_waits_in_the_mailbox_of_its_receiver() -> None:
     assert former is None
     assert registry.route(message("bob", b"1")) is bob
     assert registry.route(message("bob", b"2")) is bob
-    assert [taken.body for taken in (bob.take(), bob.take()) if taken] == [b"1", b"2"]
-    assert bob.take() is None
+    assert [taken.body for taken in (registry.take(bob), registry.take(bob)) if taken] == [b"1", b"2"]
+    assert registry.take(bob) is None
 
 
 def test_a_message_to_nobody_goes_nowhere() -> None:
@@ -38,7 +41,7 @@ def test_a_full_mailbox_loses_its_oldest_message() -> None:
     bob, _ = registry.register("bob")
     for number in range(MAX_WAITING + 3):
         registry.route(message("bob", b"%d" % number))
-    first = bob.take()
+    first = registry.take(bob)
     assert first is not None
     assert first.body == b"3"
     assert bob.dropped == 3
@@ -50,7 +53,30 @@ def test_large_bodies_fill_a_mailbox_sooner() -> None:
     body = bytes(64 * 1024)
     for _ in range(100):
         registry.route(message("bob", body))
-    assert len(bob) == MAX_WAITING_BYTES // len(body)
+    assert len(bob) == MAX_WAITING_BYTES // message("bob", body).ByteSize()
+
+
+def test_bytes_outside_the_body_fill_a_mailbox_too() -> None:
+    registry = Registry()
+    bob, _ = registry.register("bob")
+    unknown_field = b"\x7a\x80\x80\x04" + bytes(64 * 1024)  # number 15, which the message has not
+    padded = EncryptedMessage.FromString(message("bob").SerializeToString() + unknown_field)
+    for _ in range(100):
+        registry.route(padded)
+    assert len(bob) == MAX_WAITING_BYTES // padded.ByteSize()
+
+
+def test_all_mailboxes_together_have_a_limit_which_taking_and_leaving_give_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = Registry()
+    bob, _ = registry.register("bob")
+    carol, _ = registry.register("carol")
+    monkeypatch.setattr(registry_module, "MAX_ALL_WAITING_BYTES", 2 * message("bob").ByteSize())
+    assert registry.route(message("bob")) is registry.route(message("bob")) is bob
+    assert registry.route(message("carol")) is None
+    registry.take(bob)
+    assert registry.route(message("carol", b"1")) is carol
+    registry.unregister(bob)
+    assert registry.route(message("carol", b"2")) is carol
 
 
 def test_stopping_ends_every_registration() -> None:

@@ -98,10 +98,14 @@ async def test_a_stream_with_a_malformed_peer_id_is_refused(peer: str) -> None:
         assert await status_of(stub.ConnectStream(metadata=((PEER_ID, peer),))) is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_too_large_bodies_are_refused() -> None:
+PADDED = EncryptedMessage.FromString(b"\x7a\x80\x80\x08" + bytes(128 * 1024))  # in field 15, which the message has not
+
+
+@pytest.mark.parametrize("message", [EncryptedMessage(body=bytes(MAX_BODY + 1)), PADDED], ids=["body", "unknown field"])
+async def test_too_large_messages_are_refused(message: EncryptedMessage) -> None:
     async with running(SignalService()) as stub:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await stub.Send(EncryptedMessage(key=ALICE, remoteKey=BOB, body=bytes(MAX_BODY + 1)))
+            await stub.Send(message)
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
