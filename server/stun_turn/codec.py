@@ -19,6 +19,7 @@ HEADER_LENGTH = 20
 INTEGRITY_LENGTH = 24  # attribute header and SHA-1
 FINGERPRINT_LENGTH = 8
 FINGERPRINT_XOR = 0x5354554E
+MAX_ATTRIBUTES = 128  # in one message; ours, so that no datagram keeps us busy
 
 _HEADER = struct.Struct("!HHI12s")
 _ATTRIBUTE = struct.Struct("!HH")
@@ -114,7 +115,7 @@ def parse(data: bytes) -> Message:
     """Read one whole message. What stands behind MESSAGE-INTEGRITY is ignored, but for FINGERPRINT.
 
     Raises:
-        ValueError: it is not STUN, is cut short, has bytes left over or a wrong FINGERPRINT.
+        ValueError: it is not STUN, is cut short, has bytes left over, too many attributes or a wrong FINGERPRINT.
     """
     if not is_stun(data):
         raise ValueError("the datagram is no STUN message")
@@ -122,8 +123,11 @@ def parse(data: bytes) -> Message:
     if len(data) != HEADER_LENGTH + length:
         raise ValueError("the STUN message's length is not the datagram's")
     message = Message(kind & 0x000F | (kind & 0x00E0) >> 1 | (kind & 0x3E00) >> 2, kind & 0x0110, transaction_id)
-    position = HEADER_LENGTH
+    position, count = HEADER_LENGTH, 0
     while position + 4 <= len(data):
+        count += 1
+        if count > MAX_ATTRIBUTES:
+            raise ValueError("the STUN message has too many attributes")
         attribute, size = _ATTRIBUTE.unpack_from(data, position)
         value = data[position + 4 : position + 4 + size]
         if len(value) != size:

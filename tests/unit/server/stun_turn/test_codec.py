@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from protocol.addresses import Address
 from server.stun_turn import codec
-from server.stun_turn.codec import Attribute, Class, Message, Method
+from server.stun_turn.codec import MAX_ATTRIBUTES, Attribute, Class, Message, Method
 
 # RFC 5769, section 2.1: a Binding request with a short-term credential
 SAMPLE = bytes.fromhex(
@@ -34,6 +34,19 @@ def test_attributes_behind_message_integrity_do_not_count() -> None:
     assert codec.parse(smuggled).get(Attribute.LIFETIME) is None
 
 
+def test_a_message_of_more_attributes_than_anyone_needs_is_refused() -> None:
+    def built(count: int) -> bytes:
+        return codec.build(Message(Method.BINDING, Class.REQUEST, bytes(12), [(0xFABC, b"")] * count), fingerprint=False)
+
+    assert len(codec.parse(built(MAX_ATTRIBUTES)).attributes) == MAX_ATTRIBUTES
+    with pytest.raises(ValueError, match="too many"):
+        codec.parse(built(MAX_ATTRIBUTES + 1))
+    integrity = codec.build(Message(Method.BINDING, Class.REQUEST, bytes(12)), b"key", fingerprint=False)[20:]
+    behind = integrity + built(MAX_ATTRIBUTES)[20:]
+    with pytest.raises(ValueError, match="too many"):
+        codec.parse(built(0)[:2] + len(behind).to_bytes(2, "big") + built(0)[4:] + behind)
+
+
 @pytest.mark.parametrize("text", ["192.0.2.1:32853", "[2001:db8:1234:5678:11:2233:4455:6677]:32853"])
 def test_addresses_survive_the_xor(text: str) -> None:
     address, transaction_id = Address.parse(text), bytes(range(12))
@@ -44,7 +57,7 @@ def test_addresses_survive_the_xor(text: str) -> None:
     st.sampled_from(list(Method)),
     st.sampled_from(list(Class)),
     st.binary(min_size=12, max_size=12),
-    st.lists(st.tuples(st.integers(0, 0xFFFF).filter(lambda kind: kind not in (0x0008, 0x8028)), st.binary(max_size=40))),
+    st.lists(st.tuples(st.integers(0, 0xFFFF).filter(lambda kind: kind not in (0x0008, 0x8028)), st.binary(max_size=40)), max_size=40),
     st.none() | st.binary(min_size=1),
 )
 def test_what_was_built_is_read_back(
