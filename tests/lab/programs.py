@@ -41,6 +41,7 @@ class Server:
     def __init__(self, lab: Lab, *flags: str, plaintext: bool = False) -> None:
         self.node, self.plaintext, self._flags = lab.server, plaintext, flags
         self.data = lab.scratch / "server"
+        self._link = ""
         self.start()
         self.address = f"http://{SERVER}:443"
 
@@ -82,7 +83,10 @@ class Server:
 
     def where(self) -> list[str]:
         """The words that tell `covey up` which server to join."""
-        return ["--management-url", self.address] if self.plaintext else ["--join", str(self.ask("join-link")["link"])]
+        if self.plaintext:
+            return ["--management-url", self.address]
+        self._link = self._link or str(self.ask("join-link")["link"])
+        return ["--join", self._link]
 
 
 @dataclass(eq=False)
