@@ -1,12 +1,16 @@
 """The gRPC server: management and signal on one unix socket behind the front door."""
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from server.certificates import ServerTls
+
+log = logging.getLogger(__name__)
 
 GRACE = 0.5  # seconds that calls under way have when the server stops
 OPTIONS: list[tuple[str, int]] = [
@@ -29,6 +33,7 @@ OPTIONS: list[tuple[str, int]] = [
 @contextlib.asynccontextmanager
 async def serving_grpc(path: Path, tls: ServerTls | None, *servicers: Callable[[grpc.aio.Server], None]) -> AsyncIterator[None]:
     """Serve on a unix socket, over TLS unless `tls` is None. Each of `servicers` adds itself to the server."""
+    logging.getLogger("grpc._cython.cygrpc").addFilter(is_worth_a_line)
     server = grpc.aio.server(options=OPTIONS)
     for add_to in servicers:
         add_to(server)
@@ -41,6 +46,15 @@ async def serving_grpc(path: Path, tls: ServerTls | None, *servicers: Callable[[
         yield
     finally:
         await server.stop(GRACE)
+
+
+def is_worth_a_line(record: logging.LogRecord) -> bool:
+    """A filter for what gRPC logs: that a stranger sent bytes that are no message is nothing to fill a log with tracebacks."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, DecodeError):
+        log.debug("a call was no message: %s", error)
+        return False
+    return True
 
 
 def credentials_of(tls: ServerTls) -> grpc.ServerCredentials:

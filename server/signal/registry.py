@@ -20,6 +20,7 @@ class Ended(enum.Enum):
     REPLACED = "a newer stream of this peer took over"
     STOPPING = "the server is stopping"
     TOO_SLOW = "this peer did not read its messages in time"
+    GONE = "this peer went away"
 
 
 class Mailbox:

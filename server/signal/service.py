@@ -5,10 +5,12 @@ another's key gets messages that it cannot open.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from protocol.generated import signalexchange_pb2_grpc
 from protocol.generated.signalexchange_pb2 import EncryptedMessage
@@ -74,7 +76,8 @@ class SignalService(signalexchange_pb2_grpc.SignalExchangeServicer):
         if len(self._news) >= self._max_streams:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "the server has too many streams")
         why = await self._run_stream(peer, request_iterator, context)
-        await context.abort(STATUS[why], why.value)
+        if why is not Ended.GONE:
+            await context.abort(STATUS[why], why.value)
 
     async def _run_stream(self, peer: str, request_iterator: AsyncIterator[EncryptedMessage], context: Context) -> Ended:
         mailbox, former = self._registry.register(peer)
@@ -107,13 +110,21 @@ class SignalService(signalexchange_pb2_grpc.SignalExchangeServicer):
             except TimeoutError:
                 log.info("peer %s: cut off, it does not read", mailbox.peer[:6])
                 return Ended.TOO_SLOW
+            except Exception:
+                if not context.done():
+                    raise
+                return Ended.GONE
         return mailbox.ended
 
     async def _read(self, request_iterator: AsyncIterator[EncryptedMessage]) -> None:
-        """Pass on what comes on the client's half of the stream. Bad messages are dropped: there is no answer to put them in."""
-        async for message in request_iterator:
-            if _problem_of(message) is None:
-                self._route(message)
+        """Pass on what comes on the client's half of the stream. Bad messages are dropped: there is no answer to put them in.
+
+        After one that is no message at all nothing is read any more; the other half goes on.
+        """
+        with contextlib.suppress(DecodeError):
+            async for message in request_iterator:
+                if _problem_of(message) is None:
+                    self._route(message)
 
     def _route(self, message: EncryptedMessage) -> None:
         mailbox = self._registry.route(message)
