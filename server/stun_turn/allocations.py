@@ -20,7 +20,8 @@ CHANNELS = range(0x4000, 0x7FFF)  # RFC 5766, section 11; RFC 8656 ends at 0x4FF
 CHANNEL_LIFETIME = 600.0  # seconds; RFC 8656, section 12
 DEFAULT_LIFETIME = 600  # seconds; RFC 8656, section 3.2
 MAX_LIFETIME = 3600  # seconds; RFC 8656, section 7.2
-MAX_PERMISSIONS = 4096  # an allocation; ours
+MAX_PERMISSIONS = 512  # an allocation; ours
+MAX_CHANNELS = 512  # an allocation; ours
 
 
 class ClientId(NamedTuple):
@@ -70,6 +71,11 @@ class Allocation:
             del self.permissions[ip]
         for number in [number for number, channel in self.channels.items() if channel.expires <= now]:
             del self.numbers[self.channels.pop(number).peer]
+
+    def clear(self) -> None:
+        """It has ended: whoever still holds it holds little."""
+        for part in (self.permissions, self.channels, self.numbers, self.paths):
+            part.clear()
 
     def next_expiry(self) -> float:
         return min(self.expires, *self.permissions.values(), *(c.expires for c in self.channels.values()), float("inf"))
@@ -132,6 +138,7 @@ class AllocationTable:
     def remove(self, allocation: Allocation) -> None:
         del self._by_client[allocation.client]
         allocation.scheduled = float("inf")
+        self._drop_dead()
         key = allocation.user.quota_key
         self._by_user[key] -= 1
         if not self._by_user[key]:
@@ -143,6 +150,7 @@ class AllocationTable:
         if at < allocation.scheduled:
             allocation.scheduled = at
             heapq.heappush(self._heap, (at, next(self._tickets), allocation))
+            self._drop_dead()
 
     def next_deadline(self) -> float | None:
         self._drop_outdated()
@@ -154,6 +162,13 @@ class AllocationTable:
             allocation = heapq.heappop(self._heap)[2]
             allocation.scheduled = float("inf")
             yield allocation
+
+    def _drop_dead(self) -> None:
+        """Outdated entries sink in the heap; when they are most of it, it is made anew."""
+        if len(self._heap) > 64 + 4 * len(self._by_client):
+            live = [allocation for allocation in self if allocation.scheduled < float("inf")]
+            self._heap = [(allocation.scheduled, next(self._tickets), allocation) for allocation in live]
+            heapq.heapify(self._heap)
 
     def _drop_outdated(self) -> None:
         while self._heap and self._heap[0][0] != self._heap[0][2].scheduled:

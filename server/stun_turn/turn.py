@@ -19,6 +19,7 @@ from server.stun_turn.allocations import (
     CHANNEL_LIFETIME,
     CHANNELS,
     DEFAULT_LIFETIME,
+    MAX_CHANNELS,
     MAX_LIFETIME,
     MAX_PERMISSIONS,
     PERMISSION_LIFETIME,
@@ -265,7 +266,10 @@ class TurnServer:
         self._check_peer(allocation, peer)
         if not self._policy.reaches(peer):
             raise _Refused(403)
-        if peer.ip not in allocation.permissions and len(allocation.permissions) >= MAX_PERMISSIONS:
+        is_new = peer.ip not in allocation.permissions
+        if (is_new and len(allocation.permissions) >= MAX_PERMISSIONS) or (
+            not bound and len(allocation.channels) >= MAX_CHANNELS
+        ):
             raise _Refused(508)
         allocation.channels[number] = Channel(peer, now + CHANNEL_LIFETIME)
         allocation.numbers[peer] = number
@@ -330,6 +334,7 @@ class TurnServer:
         self.allocations.remove(allocation)
         self._ports[allocation.relayed.ip.version].give_back(allocation.relayed.port)
         closed: list[Action] = [ClosePath(allocation, number, peer) for number, peer in allocation.paths.items()]
+        allocation.clear()
         return [*closed, CloseRelay(allocation)]
 
     def _give_back_tried(self, allocation: Allocation) -> None:

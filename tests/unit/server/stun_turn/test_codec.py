@@ -57,7 +57,9 @@ def test_addresses_survive_the_xor(text: str) -> None:
     st.sampled_from(list(Method)),
     st.sampled_from(list(Class)),
     st.binary(min_size=12, max_size=12),
-    st.lists(st.tuples(st.integers(0, 0xFFFF).filter(lambda kind: kind not in (0x0008, 0x8028)), st.binary(max_size=40)), max_size=40),
+    st.lists(
+        st.tuples(st.integers(0, 0xFFFF).filter(lambda kind: kind not in (0x0008, 0x8028)), st.binary(max_size=40)), max_size=40
+    ),
     st.none() | st.binary(min_size=1),
 )
 def test_what_was_built_is_read_back(

@@ -6,6 +6,7 @@ import pytest
 from protocol.addresses import Address
 from server.stun_turn import codec
 from server.stun_turn.actions import OpenRelay, SendToClient
+from server.stun_turn.allocations import MAX_CHANNELS, MAX_PERMISSIONS
 from server.stun_turn.codec import Attribute, Class, Message, Method
 from server.stun_turn.credentials import make_credentials
 from server.stun_turn.turn import PORTS_TRIED, TurnServer
@@ -236,3 +237,27 @@ def test_a_channel_and_a_peer_belong_together(client: CoreClient) -> None:
     assert client.error(Method.CHANNEL_BIND, channel_attribute(0x8000), other) == 400
     assert client.error(Method.CHANNEL_BIND, other) == 400
     assert client.error(Method.CREATE_PERMISSION) == 400
+
+
+def test_an_allocation_has_so_many_channels_and_those_go_on(client: CoreClient) -> None:
+    client.allocate()
+
+    def bind(n: int) -> int:
+        return client.error(Method.CHANNEL_BIND, channel_attribute(0x4000 + n), peer_attribute(Address(PEER.ip, 1000 + n)))
+
+    assert {bind(n) for n in range(MAX_CHANNELS)} == {0}
+    assert bind(MAX_CHANNELS) == 508
+    assert bind(0) == 0
+
+
+def test_an_allocation_has_so_many_permissions_and_those_go_on(client: CoreClient) -> None:
+    client.allocate()
+    first = int(ipaddress.IPv4Address("198.51.0.0"))
+
+    def permit(*numbers: int) -> int:
+        peers = (Address(ipaddress.IPv4Address(first + n), 9) for n in numbers)
+        return client.error(Method.CREATE_PERMISSION, *map(peer_attribute, peers))
+
+    assert {permit(*range(n, n + 64)) for n in range(0, MAX_PERMISSIONS, 64)} == {0}
+    assert permit(0, MAX_PERMISSIONS) == 508
+    assert permit(0, 1) == 0
