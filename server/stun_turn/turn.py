@@ -34,7 +34,7 @@ from server.stun_turn.config import TurnConfig
 from server.stun_turn.credentials import Nonces, User, parse_username, password_for
 from server.stun_turn.peers import PeerPolicy
 
-CREDENTIAL_GRACE = 86400.0  # seconds that an expired username may go on with what it has; ours
+CREDENTIAL_GRACE = 86400.0  # seconds that an expired username may go on with the peers it has; ours
 PORTS_TRIED = 8  # relay ports that may turn out to be taken by others before we say 508; ours
 MAX_PAYLOAD = 65000  # bytes in one Data indication
 SOFTWARE = b"Covey"
@@ -177,10 +177,18 @@ class TurnServer:
         key = codec.integrity_key(name, self._config.realm, password_for(self._config.secret, name))
         if not hmac.compare_digest(codec.integrity_of(message.signed, key), message.integrity):
             raise _Refused(401, *challenge)
-        is_expired = user.expiry <= wall
-        if is_expired and (message.method == Method.ALLOCATE or user.expiry + CREDENTIAL_GRACE <= wall):
+        if user.expiry <= wall and not (wall < user.expiry + CREDENTIAL_GRACE and self._only_goes_on(message, client, now)):
             raise _Refused(401, *challenge)
         return _Request(message, client, user, key)
+
+    def _only_goes_on(self, message: Message, client: ClientId, now: float) -> bool:
+        """Whether the request asks for nothing that the client does not have yet."""
+        allocation = self.allocations.get(client)
+        try:
+            known = all(allocation is None or allocation.has_permission(peer.ip, now) for peer in _peers(message))
+        except ValueError:
+            return False
+        return known and message.method != Method.ALLOCATE
 
     def _binding(self, message: Message, client: ClientId) -> list[Action]:
         _check_known(message)
@@ -238,10 +246,7 @@ class TurnServer:
 
     def _create_permission(self, request: _Request, now: float) -> list[Action]:
         allocation = self._owned(request)
-        peers = [
-            codec.unpack_xor_address(value, request.message.transaction_id)
-            for value in request.message.all(Attribute.XOR_PEER_ADDRESS)
-        ]
+        peers = _peers(request.message)
         if not peers:
             raise ValueError("XOR-PEER-ADDRESS is missing")
         for peer in peers:
@@ -266,10 +271,9 @@ class TurnServer:
         self._check_peer(allocation, peer)
         if not self._policy.reaches(peer):
             raise _Refused(403)
-        is_new = peer.ip not in allocation.permissions
-        if (is_new and len(allocation.permissions) >= MAX_PERMISSIONS) or (
-            not bound and len(allocation.channels) >= MAX_CHANNELS
-        ):
+        if bound is None and len(allocation.channels) >= MAX_CHANNELS:
+            raise _Refused(508)
+        if peer.ip not in allocation.permissions and len(allocation.permissions) >= MAX_PERMISSIONS:
             raise _Refused(508)
         allocation.channels[number] = Channel(peer, now + CHANNEL_LIFETIME)
         allocation.numbers[peer] = number
@@ -364,6 +368,10 @@ def _ip_version(family: bytes) -> int:
     if family[0] not in (1, 2):
         raise _Refused(440)
     return 4 if family[0] == 1 else 6
+
+
+def _peers(message: Message) -> list[Address]:
+    return [codec.unpack_xor_address(value, message.transaction_id) for value in message.all(Attribute.XOR_PEER_ADDRESS)]
 
 
 def _lifetime(message: Message) -> int:

@@ -37,5 +37,5 @@ def test_an_ended_allocation_holds_no_peers() -> None:
     client.request(Method.CHANNEL_BIND, channel_attribute(0x4000), peer_attribute(PEER))
     ended = client.allocation
     client.server.disconnect(client.id)
-    assert not (ended.permissions or ended.channels or ended.numbers or ended.paths)
+    assert [*ended.permissions, *ended.channels, *ended.numbers, *ended.paths] == []
     assert client.server.handle_relayed(ended, b"late", PEER, 1.0) == []

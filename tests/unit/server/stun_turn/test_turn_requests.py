@@ -91,6 +91,23 @@ def test_expired_credentials_allocate_nothing(client: CoreClient) -> None:
     assert client.error(Method.ALLOCATE, UDP, now=100.0) == 401
 
 
+def test_expired_credentials_keep_their_peers_and_get_no_others(client: CoreClient) -> None:
+    client.login = make_credentials(SECRET, "alice", 200, 0.0)
+    client.allocate()
+    assert client.error(Method.CREATE_PERMISSION, peer_attribute(PEER), now=190.0) == 0
+    other = peer_attribute(Address.of("198.51.100.8", 5000))
+
+    assert client.error(Method.CREATE_PERMISSION, peer_attribute(PEER), now=300.0) == 0
+    assert client.error(Method.CHANNEL_BIND, channel_attribute(0x4000), peer_attribute(PEER), now=300.0) == 0
+    assert client.error(Method.REFRESH, now=300.0) == 0
+
+    assert client.error(Method.CREATE_PERMISSION, peer_attribute(PEER), other, now=310.0) == 401
+    assert client.error(Method.CHANNEL_BIND, channel_attribute(0x4001), other, now=310.0) == 401
+    malformed = (Attribute.XOR_PEER_ADDRESS, b"")
+    assert client.error(Method.CHANNEL_BIND, channel_attribute(0x4001), other, malformed, now=310.0) == 401
+    assert client.error(Method.CREATE_PERMISSION, peer_attribute(PEER), now=601.0) == 401  # that one ran out at 600
+
+
 def test_new_credentials_of_the_same_user_refresh_and_those_of_another_do_not(client: CoreClient) -> None:
     client.login = make_credentials(SECRET, "alice", 100, 0.0)
     client.allocate()
