@@ -79,7 +79,7 @@ async def serving(
         context = tls.context if tls else None
         backends = Backends(sockets / "grpc", sockets / "web", context, turn.serve_stream if turn is not None else None)
         door = await stack.enter_async_context(FrontDoor(listeners, backends))
-        signalling = SignalService()
+        signalling = SignalService(store.find_peer)
         await stack.enter_async_context(
             serving_grpc(
                 backends.grpc,

@@ -1,13 +1,13 @@
 """Signal's gRPC service (netbird-wire, section 4): a thin shell around the registry.
 
 Bodies are sealed between helpers: they are never opened and never logged. A peer's id is not proved; whoever registers under
-another's key gets messages that it cannot open.
+another's key gets messages that it cannot open. Keys of nobody in the network are not registered: helpers log in first.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -36,7 +36,15 @@ STATUS = {
 class SignalService(signalexchange_pb2_grpc.SignalExchangeServicer):
     """Add it to a grpc.aio server. As a context manager it ends its streams on the way out."""
 
-    def __init__(self, *, write_timeout: float = WRITE_TIMEOUT, max_streams: int = MAX_STREAMS) -> None:
+    def __init__(
+        self,
+        find_peer: Callable[[PublicKey], Awaitable[object | None]],
+        *,
+        write_timeout: float = WRITE_TIMEOUT,
+        max_streams: int = MAX_STREAMS,
+    ) -> None:
+        """`find_peer` gives None for a key of nobody in the network."""
+        self._find_peer = find_peer
         self._registry = Registry()
         self._news: dict[Mailbox, asyncio.Event] = {}  # of every open stream
         self._write_timeout, self._max_streams = write_timeout, max_streams
@@ -68,14 +76,16 @@ class SignalService(signalexchange_pb2_grpc.SignalExchangeServicer):
         if peer is None:
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"the request's metadata has no {PEER_ID}")
         try:
-            peer = PublicKey.from_text(peer if isinstance(peer, str) else "").text
+            key = PublicKey.from_text(peer if isinstance(peer, str) else "")
         except ValueError:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"{PEER_ID} is no WireGuard key")
+        if await self._find_peer(key) is None:  # a code after which helpers try again: they may be about to log in
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "this machine is not registered here")
         if self._is_stopping:
             await context.abort(grpc.StatusCode.UNAVAILABLE, Ended.STOPPING.value)
         if len(self._news) >= self._max_streams:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "the server has too many streams")
-        why = await self._run_stream(peer, request_iterator, context)
+        why = await self._run_stream(key.text, request_iterator, context)
         if why is not Ended.GONE:
             await context.abort(STATUS[why], why.value)
 

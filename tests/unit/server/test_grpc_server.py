@@ -11,6 +11,7 @@ import pytest
 
 from protocol.generated.signalexchange_pb2 import EncryptedMessage
 from protocol.generated.signalexchange_pb2_grpc import add_SignalExchangeServicer_to_server
+from protocol.keys import PublicKey
 from server.grpc_server import serving_grpc
 from server.signal.service import PEER_ID, SignalService
 
@@ -19,13 +20,18 @@ Unary = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
 BOB = base64.b64encode(b"b" * 32).decode()
 
 
+async def everybody(key: PublicKey) -> PublicKey:
+    """Take any key for one of the network's."""
+    return key
+
+
 @pytest.fixture
 async def channel(tmp_path: Path) -> AsyncIterator[grpc.aio.Channel]:
     """A channel to signal that sends whatever bytes it is given."""
     path = tmp_path / "grpc"
     async with (
         asyncio.timeout(20),
-        serving_grpc(path, None, lambda server: add_SignalExchangeServicer_to_server(SignalService(), server)),
+        serving_grpc(path, None, lambda server: add_SignalExchangeServicer_to_server(SignalService(everybody), server)),
         grpc.aio.insecure_channel(f"unix:{path}") as channel,
     ):
         yield channel

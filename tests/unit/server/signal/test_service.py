@@ -9,9 +9,15 @@ import pytest
 
 from protocol.generated.signalexchange_pb2 import EncryptedMessage
 from protocol.generated.signalexchange_pb2_grpc import SignalExchangeStub, add_SignalExchangeServicer_to_server
+from protocol.keys import PublicKey
 from server.signal.service import MAX_BODY, PEER_ID, PEER_REGISTERED, SignalService
 
 ALICE, BOB = (base64.b64encode(bytes([letter]) * 32).decode() for letter in b"ab")
+
+
+async def everybody(key: PublicKey) -> PublicKey:
+    """Take any key for one of the network's."""
+    return key
 
 
 @asynccontextmanager
@@ -44,7 +50,7 @@ async def status_of(call: grpc.aio.StreamStreamCall) -> grpc.StatusCode:
 
 
 async def test_a_message_reaches_its_receiver_unchanged() -> None:
-    async with running(SignalService()) as stub:
+    async with running(SignalService(everybody)) as stub:
         bob = await connect(stub, BOB)
         message = EncryptedMessage(key=ALICE, remoteKey=BOB, body=b"\x00sealed\xff")
         assert await stub.Send(message) == EncryptedMessage()
@@ -52,7 +58,7 @@ async def test_a_message_reaches_its_receiver_unchanged() -> None:
 
 
 async def test_a_heartbeat_to_oneself_comes_back() -> None:
-    async with running(SignalService()) as stub:
+    async with running(SignalService(everybody)) as stub:
         alice = await connect(stub, ALICE)
         heartbeat = EncryptedMessage(key=ALICE, remoteKey=ALICE, body=b"beat")
         await stub.Send(heartbeat)
@@ -60,7 +66,7 @@ async def test_a_heartbeat_to_oneself_comes_back() -> None:
 
 
 async def test_messages_on_the_stream_are_routed_too() -> None:
-    async with running(SignalService()) as stub:
+    async with running(SignalService(everybody)) as stub:
         alice, bob = await connect(stub, ALICE), await connect(stub, BOB)
         await alice.write(EncryptedMessage(key=ALICE, remoteKey=BOB, body=bytes(MAX_BODY + 1)))  # dropped
         await alice.write(EncryptedMessage(key=ALICE, remoteKey=BOB, body=b"by stream"))
@@ -72,12 +78,12 @@ async def test_messages_on_the_stream_are_routed_too() -> None:
 
 
 async def test_an_absent_receiver_is_no_error_and_blocks_nobody() -> None:
-    async with running(SignalService()) as stub:
+    async with running(SignalService(everybody)) as stub:
         assert await stub.Send(EncryptedMessage(key=ALICE, remoteKey="dummy", body=b"x")) == EncryptedMessage()
 
 
 async def test_a_newer_stream_of_a_peer_ends_the_older_one() -> None:
-    service = SignalService()
+    service = SignalService(everybody)
     async with running(service) as stub:
         old = await connect(stub, BOB)
         new = await connect(stub, BOB)
@@ -88,13 +94,13 @@ async def test_a_newer_stream_of_a_peer_ends_the_older_one() -> None:
 
 
 async def test_a_stream_without_a_peer_id_is_refused() -> None:
-    async with running(SignalService()) as stub:
+    async with running(SignalService(everybody)) as stub:
         assert await status_of(stub.ConnectStream()) is grpc.StatusCode.FAILED_PRECONDITION
 
 
 @pytest.mark.parametrize("peer", ["", "nonsense", "x" * 5000, ALICE + "="])
 async def test_a_stream_with_a_malformed_peer_id_is_refused(peer: str) -> None:
-    async with running(SignalService()) as stub:
+    async with running(SignalService(everybody)) as stub:
         assert await status_of(stub.ConnectStream(metadata=((PEER_ID, peer),))) is grpc.StatusCode.INVALID_ARGUMENT
 
 
@@ -103,21 +109,31 @@ PADDED = EncryptedMessage.FromString(b"\x7a\x80\x80\x08" + bytes(128 * 1024))  #
 
 @pytest.mark.parametrize("message", [EncryptedMessage(body=bytes(MAX_BODY + 1)), PADDED], ids=["body", "unknown field"])
 async def test_too_large_messages_are_refused(message: EncryptedMessage) -> None:
-    async with running(SignalService()) as stub:
+    async with running(SignalService(everybody)) as stub:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stub.Send(message)
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+async def test_a_key_of_nobody_in_the_network_is_not_registered_yet() -> None:
+    async def nobody(key: PublicKey) -> None:
+        return None
+
+    service = SignalService(nobody)
+    async with running(service) as stub:
+        assert await status_of(stub.ConnectStream(metadata=((PEER_ID, BOB),))) is grpc.StatusCode.UNAVAILABLE
+        assert service.streams == 0
+
+
 async def test_too_many_streams_are_refused() -> None:
-    async with running(SignalService(max_streams=1)) as stub:
+    async with running(SignalService(everybody, max_streams=1)) as stub:
         alice = await connect(stub, ALICE)
         assert await status_of(stub.ConnectStream(metadata=((PEER_ID, BOB),))) is grpc.StatusCode.RESOURCE_EXHAUSTED
         alice.cancel()
 
 
 async def test_a_cancelled_stream_is_forgotten() -> None:
-    service = SignalService()
+    service = SignalService(everybody)
     async with running(service) as stub:
         call = await connect(stub, ALICE)
         call.cancel()
@@ -126,7 +142,7 @@ async def test_a_cancelled_stream_is_forgotten() -> None:
 
 
 async def test_a_peer_that_does_not_read_is_cut_off() -> None:
-    service = SignalService(write_timeout=0.05)
+    service = SignalService(everybody, write_timeout=0.05)
     async with running(service) as stub:
         await connect(stub, BOB)  # and never read
         while service.streams:
@@ -134,7 +150,7 @@ async def test_a_peer_that_does_not_read_is_cut_off() -> None:
 
 
 async def test_stopping_tells_every_stream_to_come_back_later() -> None:
-    service = SignalService()
+    service = SignalService(everybody)
     async with running(service) as stub:
         async with service:
             alice = await connect(stub, ALICE)
