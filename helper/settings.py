@@ -142,11 +142,15 @@ class StateFolder:
 
     def forget_server(self) -> None:
         """Forget what belongs to a server: login, map, location; the key stays."""
+        self.forget_map()
+        self.save(replace(self.load(), server=None, wanted=False))
+        (self.path / "settings.json.before").unlink(missing_ok=True)
+
+    def forget_map(self) -> None:
+        """Forget the last login and network map."""
         for name in ("login", "network-map"):
             for suffix in ("", ".before"):
                 (self.path / f"{name}{suffix}").unlink(missing_ok=True)
-        self.save(replace(self.load(), server=None, wanted=False))
-        (self.path / "settings.json.before").unlink(missing_ok=True)
 
     # ---- files
 

@@ -133,6 +133,11 @@ class GivenUp(CoveyError):
     hint = "See `covey status`; run `covey up` again if you want it up."
 
 
+class NotSaved(CoveyError):
+    code = "not-saved"
+    hint = "Is the disk full or read-only? What you asked for is in force, but a restart would forget it."
+
+
 class TimedOut(CoveyError):
     code = "timed-out"
     hint = "It goes on in the background; `covey status` shows how far it got."

@@ -73,7 +73,7 @@ class ManagementClient:
         """
         canonical = None if setup_key is None else _canonical(setup_key)
         try:
-            return await self._login(LoginRequest())
+            return await self._plain_login()
         except grpc.aio.AioRpcError as error:
             if error.code() not in LOGIN_NEEDED:
                 raise failure_of(error, self._name) from None
@@ -160,6 +160,14 @@ class ManagementClient:
         self._is_closed = True
         if self._connection is not None:
             await self._discard(self._connection)
+
+    async def _plain_login(self) -> LoginResponse:
+        try:
+            return await self._login(LoginRequest())
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.INVALID_ARGUMENT:
+                raise
+        return await self._login(LoginRequest())  # the server may have restarted in between, with another key
 
     async def _login(self, request: LoginRequest) -> LoginResponse:
         request.meta.CopyFrom(self._meta())

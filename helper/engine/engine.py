@@ -3,33 +3,38 @@
 import asyncio
 import contextlib
 import logging
-import random
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import TypeVar
-
-from google.protobuf.message import DecodeError
+from dataclasses import dataclass
 
 from helper.clients.backoff import Backoff
 from helper.clients.management import ManagementClient
 from helper.clients.system_info import system_meta
+from helper.engine.memory import Memory
+from helper.engine.network_map import read_address
 from helper.engine.session import AddressChanged, Callbacks, Plan, Session
 from helper.engine.status import status_document
 from helper.ledger.ledger import Ledger
 from helper.ledger.undo import undo_all
 from helper.settings import StateFolder
 from helper.wireguard.device import Backend
-from protocol.errors import CoveyError, GivenUp, LoginNeeded, LoginRefused, PortTaken, ServerUnreachable, TimedOut, UsageError
+from protocol.errors import (
+    CoveyError,
+    GivenUp,
+    LoginNeeded,
+    LoginRefused,
+    PortTaken,
+    ServerUnreachable,
+    TimedOut,
+    UsageError,
+)
 from protocol.generated.management_pb2 import LoginResponse, PeerSystemMeta, SyncResponse
 from protocol.join_link import JoinLink, ServerLocation
 from protocol.local_api import StatusDocument, UpRequest
 
 log = logging.getLogger(__name__)
-M = TypeVar("M", LoginResponse, SyncResponse)
 
 UP_TIMEOUT = 30.0  # seconds that `up` waits for management and signal unless asked for otherwise
-PORTS = (49152, 65535)  # a random one of these is ours: two machines behind one NAT should not have the same
-SAVE_MAP_AFTER = 2.0  # seconds: maps that come in a burst are written once
+STABLE_AFTER = 60.0  # seconds that a session must have lived for the pauses between sessions to begin anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +50,9 @@ class Engine:
     """The controller behind the local API."""
 
     def __init__(self, folder: StateFolder, options: Options) -> None:
-        self._folder, self._options = folder, options
+        self._options = options
         self._private_key = folder.private_key()
-        self._settings = folder.load()
+        self._memory = Memory(folder)
         self._ledger = Ledger(folder.path / "ledger.json")
         self._session: Session | None = None
         self._task: asyncio.Task[None] | None = None
@@ -55,7 +60,6 @@ class Engine:
         self._changing = asyncio.Lock()
         self._watchers: set[asyncio.Event] = set()
         self._error: CoveyError | None = None  # why there is no session although one is wanted
-        self._unsaved_map: bytes | None = None
 
     # ---- the controller
 
@@ -63,10 +67,10 @@ class Engine:
         """Undo what a crash left behind, and come up again if that was wanted."""
         for sentence in await undo_all(self._ledger):
             log.info("tidied up: %s", sentence)
-        if self._settings.wanted and self._settings.server is not None:
-            login = self._saved_login()
+        if self._memory.settings.wanted and self._memory.settings.server is not None:
+            login = self._memory.saved_login()
             if login is not None:
-                self._keep_session(self._settings.server, login, None)
+                self._keep_session(self._memory.settings.server, login, None)
             else:
                 self._going_up = asyncio.create_task(self._come_up_later())
 
@@ -95,16 +99,16 @@ class Engine:
         """Take the tunnel down and keep it down. Wins over an `up` that is under way."""
         await self._cancel_up()
         async with self._changing:
-            self._save(wanted=False)
             await self._end_session()
             self._error = None
+            self._memory.change(wanted=False)
         self._changed()
 
     async def logout(self) -> None:
         """Remove this machine from its server, and forget the server."""
         await self._cancel_up()
         async with self._changing:
-            server = self._settings.server
+            server = self._memory.settings.server
             if server is None:
                 raise LoginNeeded("this machine is not logged in anywhere")
             client = self._client(server)
@@ -113,12 +117,14 @@ class Engine:
             finally:
                 await client.close()
             await self._end_session()
-            self._folder.forget_server()
-            self._settings, self._error = self._folder.load(), None
+            self._memory.forget_server()
+            self._error = None
         self._changed()
 
     def status(self) -> StatusDocument:
-        return status_document(self._settings, self._private_key.public, self._session, self._error, self._folder.notes)
+        is_up = self._session is not None and self._session.parts is not None
+        error = None if is_up else self._error  # while another try goes well, the last one does not matter
+        return status_document(self._memory.settings, self._private_key.public, self._session, error, self._memory.folder.notes)
 
     @contextlib.contextmanager
     def changes(self) -> Iterator[asyncio.Event]:
@@ -135,34 +141,47 @@ class Engine:
     async def _up(self, request: UpRequest) -> None:
         async with self._changing:
             server, setup_key = self._target(request)
-            hostname = request.hostname or self._settings.hostname
-            if self._session is not None and (server != self._settings.server or hostname != self._settings.hostname):
-                await self._end_session()
-            if self._session is None or self._task is None or self._task.done():
-                await self._begin_session(server, hostname, setup_key)
-            self._save(server=server, hostname=hostname, wanted=True)
+            hostname = request.hostname or self._memory.settings.hostname
+            is_new = server != self._memory.settings.server or hostname != self._memory.settings.hostname
+            if self._session is None or self._task is None or self._task.done() or is_new:
+                try:
+                    await self._begin_session(server, hostname, setup_key)
+                except (LoginNeeded, LoginRefused) as error:
+                    if self._session is None:
+                        self._error = error
+                        self._changed()
+                    raise
+            self._memory.change(server=server, hostname=hostname, wanted=True)
             session, task = self._session, self._task
         assert session is not None
         assert task is not None
         await self._wait_connected(session, task, request.timeout or UP_TIMEOUT)
 
     async def _begin_session(self, server: ServerLocation, hostname: str | None, setup_key: str | None) -> None:
-        self._settings = replace(self._settings, hostname=hostname)
-        client = self._client(server)
+        """Log in and start a session; one that runs goes on until the login has succeeded."""
+        client = ManagementClient(server, self._private_key, lambda: self._meta(hostname))
         try:
             login = await client.login(setup_key)
+            read_address(login.peerConfig)
         except ServerUnreachable:
             await client.close()
-            saved = self._saved_login() if server == self._settings.server else None
+            saved = self._memory.saved_login() if server == self._memory.settings.server else None
             if saved is None:
                 raise
             log.info("the server can't be reached; coming up from what was saved")
+            await self._end_session()
             self._keep_session(server, saved, None)
             return
+        except ValueError as error:
+            await client.close()
+            raise ServerUnreachable(str(error)) from None
         except BaseException:
             await client.close()
             raise
-        self._folder.save_login(login.SerializeToString())
+        await self._end_session()
+        if server != self._memory.settings.server:
+            self._memory.folder.forget_map()
+        self._memory.save_login(login.SerializeToString())
         self._keep_session(server, login, client)
 
     def _target(self, request: UpRequest) -> tuple[ServerLocation, str | None]:
@@ -176,13 +195,13 @@ class Engine:
                 return self._known_by_pin(ServerLocation.from_url(request.management_url)), key
         except ValueError as error:
             raise UsageError(str(error)) from None
-        if self._settings.server is None:
+        if self._memory.settings.server is None:
             raise LoginNeeded("this machine has not joined a network yet")
-        return self._settings.server, key
+        return self._memory.settings.server, key
 
     def _known_by_pin(self, server: ServerLocation) -> ServerLocation:
         """A URL of the server whose fingerprint a join link gave us means that server."""
-        known = self._settings.server
+        known = self._memory.settings.server
         same = known is not None and server.hosts[0] in known.hosts and (server.port, server.tls) == (known.port, known.tls)
         return known if same and known is not None else server
 
@@ -211,6 +230,7 @@ class Engine:
         while True:
             try:
                 await self._up(UpRequest())
+                self._error = None
                 return
             except (LoginNeeded, LoginRefused) as error:
                 self._error = error
@@ -225,7 +245,7 @@ class Engine:
 
     def _keep_session(self, server: ServerLocation, login: LoginResponse, client: ManagementClient | None) -> None:
         """Start a session and its supervision. Without a client it comes up from what was saved."""
-        saved = None if client is not None else self._saved_map()
+        saved = None if client is not None else self._memory.saved_map()
         self._error = None
         self._make_session(server, login, client, saved)
         self._task = asyncio.create_task(self._supervise(server), name="session")
@@ -237,21 +257,27 @@ class Engine:
             server=server,
             private_key=self._private_key,
             name=self._options.interface,
-            port=self._port(),
+            port=self._options.port or self._memory.port(),
             backend=self._options.backend,
             login=login,
             saved_map=saved_map,
             came_from_disk=client is None,
         )
-        callbacks = Callbacks(self._changed, self._save_map_soon, self._folder.save_login)
+        callbacks = Callbacks(self._changed, self._memory.save_map_soon, self._memory.save_login)
         self._session = Session(plan, client or self._client(server), self._ledger, callbacks)
 
     async def _supervise(self, server: ServerLocation) -> None:
         """Run sessions until one ends for good: a lost device or another address only asks for a new one."""
         backoff = Backoff(first=1.0)
+        ever_up = moved_before = False
+
+        def may_retry(session: Session) -> bool:
+            return ever_up or session.was_up or session.plan.came_from_disk  # nobody waits to read why it did not come up
+
         while True:
             session = self._session
             assert session is not None
+            began = asyncio.get_running_loop().time()
             try:
                 await session.run()
             except AddressChanged:
@@ -262,26 +288,31 @@ class Engine:
                 self._changed()
                 return
             except PortTaken as error:
-                if self._options.port:
+                if self._options.port and not may_retry(session):
                     self._give_up(error)
                     return
                 log.warning("%s; choosing another", error)
-                self._save(wireguard_port=0)
+                self._memory.change(wireguard_port=0)
             except CoveyError as error:
                 log.warning("the tunnel ended: %s", error)
-                if not session.was_up:
+                self._error = error
+                if not may_retry(session):
                     self._give_up(error)
                     return
             except Exception:
                 log.exception("the tunnel ended unexpectedly")
-                if not session.was_up:
-                    self._give_up(CoveyError("the tunnel ended unexpectedly"))
+                self._error = CoveyError("the tunnel ended unexpectedly")
+                if not may_retry(session):
+                    self._give_up(self._error)
                     return
             finally:
                 await session.close()
-            if session.was_up:
+            ever_up = ever_up or session.was_up
+            if asyncio.get_running_loop().time() - began > STABLE_AFTER:
                 backoff.reset()
-            await asyncio.sleep(0 if session.address_changed else backoff.next())
+            self._changed()
+            await asyncio.sleep(0 if session.address_changed and not moved_before else backoff.next())
+            moved_before = session.address_changed
             self._make_session(server, session.login, None, session.last_response)
             assert self._session is not None
             self._session.connected = session.connected  # whoever waits for `up` waits on
@@ -296,61 +327,16 @@ class Engine:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         self._session = None
-        self._write_map()
+        self._memory.write_map()
 
     def _client(self, server: ServerLocation) -> ManagementClient:
-        return ManagementClient(server, self._private_key, self._meta)
+        return ManagementClient(server, self._private_key, lambda: self._meta(self._memory.settings.hostname))
 
-    def _meta(self) -> PeerSystemMeta:
+    def _meta(self, hostname: str | None) -> PeerSystemMeta:
         parts = self._session.parts if self._session else None
         snapshot = parts.network.snapshot if parts else None
-        return system_meta(self._settings.hostname, snapshot.addresses if snapshot else ())
-
-    def _port(self) -> int:
-        """The port given, else the one chosen at the first start."""
-        if self._options.port:
-            return self._options.port
-        if not self._settings.wireguard_port:
-            self._save(wireguard_port=random.randint(*PORTS))
-        return self._settings.wireguard_port
-
-    # ---- what is kept
-
-    def _save(self, **changes: object) -> None:
-        changed = replace(self._settings, **changes)  # type: ignore[arg-type]
-        if changed != self._folder.load():
-            self._folder.save(changed)
-        self._settings = changed
-
-    def _saved_login(self) -> LoginResponse | None:
-        return _parsed(LoginResponse, self._folder.load_login())
-
-    def _saved_map(self) -> SyncResponse | None:
-        return _parsed(SyncResponse, self._folder.load_map())
-
-    def _save_map_soon(self, data: bytes) -> None:
-        if self._unsaved_map is None:
-            asyncio.get_running_loop().call_later(SAVE_MAP_AFTER, self._write_map)
-        self._unsaved_map = data
-
-    def _write_map(self) -> None:
-        data, self._unsaved_map = self._unsaved_map, None
-        if data is not None and self._settings.server is not None:
-            try:
-                self._folder.save_map(data)
-            except OSError as error:
-                log.warning("the network map was not saved: %s", error)
+        return system_meta(hostname, snapshot.addresses if snapshot else ())
 
     def _changed(self) -> None:
         for event in self._watchers:
             event.set()
-
-
-def _parsed(kind: type[M], data: bytes | None) -> M | None:
-    if data is None:
-        return None
-    try:
-        return kind.FromString(data)
-    except DecodeError:
-        log.warning("the saved %s is damaged and not used", kind.DESCRIPTOR.name)
-        return None

@@ -30,12 +30,12 @@ RESOLVE_AGAIN = 60.0
 def source_for(destination: IPAddress) -> IPAddress | None:
     """Which of our addresses routing chooses towards this one; None where there is no route."""
     family = socket.AF_INET6 if destination.version == 6 else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((str(destination), 9))
             return ipaddress.ip_address(probe.getsockname()[0])
-        except (OSError, ValueError):
-            return None
+    except (OSError, ValueError):  # no route, or a machine without IPv6
+        return None
 
 
 class LocalNetwork:
@@ -58,16 +58,18 @@ class LocalNetwork:
         self._bases: set[Base] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._resolving: asyncio.Task[None] | None = None
         self._sources: dict[IPAddress, tuple[IPAddress | None, float]] = {}
         self.gatherer = Gatherer()
         self.snapshot: Snapshot | None = None
         self.view = self.refresh()
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run something that belongs to this network's lifetime."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def close(self) -> None:
         if self._timer is not None:
@@ -102,8 +104,9 @@ class LocalNetwork:
         self._servers = servers
         self._resolved = tuple(address for host, port in servers if (address := _literal(host, port)))
         self._gather()
-        if len(self._resolved) < len(servers):
-            self.spawn(self._resolve())
+        if self._resolving is not None:
+            self._resolving.cancel()
+        self._resolving = self.spawn(self._resolve()) if len(self._resolved) < len(servers) else None
 
     def refresh(self) -> LocalView:
         """Make the view anew from what is known."""

@@ -66,6 +66,8 @@ def read_network_map(message: wire.NetworkMap, own: PublicKey) -> NetworkMap:
 
 def _read_peer(entry: wire.RemotePeerConfig, taken: dict[IPNetwork, str], own: IPAddress) -> RemotePeer:
     key = PublicKey.from_text(entry.wgPubKey)
+    if not any(key.raw):
+        raise ValueError("a key of zeroes belongs to nobody")
     networks = tuple(dict.fromkeys(ipaddress.ip_network(text, strict=False) for text in entry.allowedIps))
     free = tuple(network for network in networks if network not in taken)
     if not free or own in free[0]:

@@ -102,6 +102,7 @@ class Session:
         self.parts: _Parts | None = None
         self.was_up = False  # the device has been up
         self.address_changed = False
+        self._map_is_first = True
         self.last_response: SyncResponse | None = plan.saved_map
         self.connected = asyncio.Event()  # management and signal have both been up once
         self._loop = asyncio.get_running_loop()
@@ -182,6 +183,7 @@ class Session:
                 if not logged_in:
                     self._logged_in(await self._client.login(None))
                     logged_in = True
+                self._map_is_first = True
                 async for response in self._client.sync():
                     if not self.management.is_up:
                         log.info("management connected")
@@ -194,19 +196,26 @@ class Session:
                 if not logged_in:
                     raise
                 logged_in = False  # the login decides: it may be that only the stream was refused
+                self.management.set(False, self._loop.time())
+                self._announce()
                 await asyncio.sleep(backoff.next() / 4)
             except CoveyError as error:
                 delay = backoff.next()
                 log.log(logging.INFO if self.management.is_up else logging.DEBUG, "management lost: %s", error)
                 self.management.set(False, self._loop.time(), error)
+                self._announce()
                 self._callbacks.on_change()
                 logged_in = logged_in and isinstance(error, ServerUnreachable)
                 await asyncio.sleep(delay)
 
     def _logged_in(self, response: LoginResponse) -> None:
+        try:
+            address = read_address(response.peerConfig)
+        except ValueError as error:
+            raise ServerUnreachable(str(error)) from None
         self.login = response
         self._callbacks.save_login(response.SerializeToString())
-        if read_address(response.peerConfig) != self.address:
+        if address != self.address:
             self._address_changed()
         self._configure(response.netbirdConfig)
 
@@ -227,9 +236,10 @@ class Session:
         except ValueError as error:
             log.warning("ignored a network map: %s", error)
             return
-        if self.map is not None and not self.map_is_saved and new.serial < self.map.serial:
+        if self.map is not None and not self._map_is_first and new.serial < self.map.serial:
             log.info("ignored a network map older than ours")
             return
+        self._map_is_first = False  # a stream begins with the whole map, also one of a server restored from a backup
         self.last_response = response
         if new.address != self.address:
             self.login.peerConfig.CopyFrom(response.NetworkMap.peerConfig)
@@ -269,13 +279,8 @@ class Session:
     def _remove_peer(self, key: PublicKey) -> None:
         runner, parts = self.peers.pop(key), self.parts
         assert parts is not None
-
-        async def remove() -> None:
-            await runner.close()
-            if key not in self.peers:
-                await parts.device.remove_peer(key)
-
-        parts.network.spawn(remove())
+        parts.network.spawn(runner.close())
+        parts.wake_poll.set()  # which takes it out of WireGuard
 
     def _configure(self, config: NetbirdConfig) -> None:
         """Take up what the server says about STUN and TURN; an empty list leaves things as they are."""
@@ -304,6 +309,8 @@ class Session:
     def _announce(self) -> None:
         if self.management.is_up and self.signalling.link.is_up and self.map is not None and not self.map_is_saved:
             self.connected.set()
+        else:
+            self.connected.clear()
 
     # ---- STUN, paths, counters
 
@@ -358,11 +365,15 @@ class Session:
 
     async def _poll_statistics(self, parts: _Parts) -> None:
         while True:
-            if self.peers:
+            try:
                 statistics, now = await parts.device.statistics(), time.time()
                 for key, counted in statistics.items():
                     if (runner := self.peers.get(key)) is not None:
                         runner.count(counted, now)
+                    else:  # nobody who left the map stays in WireGuard
+                        await parts.device.remove_peer(key)
+            except OSError as error:
+                log.warning("WireGuard did not answer: %s", error)  # whether the interface is lost is watched elsewhere
             closely = any(runner.wants_statistics for runner in self.peers.values())
             parts.wake_poll.clear()
             with contextlib.suppress(TimeoutError):

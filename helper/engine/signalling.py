@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable
 
 from helper.clients.backoff import Backoff
@@ -17,6 +18,7 @@ from protocol.keys import PrivateKey, PublicKey
 log = logging.getLogger(__name__)
 
 OUTGOING_MESSAGES = 1000  # that may wait; more are dropped and offered again
+EACH = 64  # that may wait for one peer
 AT_ONCE = 16  # messages under way, to different peers
 
 
@@ -59,10 +61,11 @@ class Signalling:
     async def _supervise(self) -> None:
         backoff, loop = Backoff(first=0.4), asyncio.get_running_loop()
         while True:
-            location = self._location()
-            self.link.url = location.url
-            client = SignalClient(location, self._private_key)
+            client: SignalClient | None = None
             try:
+                location = self._location()
+                self.link.url = location.url
+                client = SignalClient(location, self._private_key)
                 async with client.stream() as messages:
                     backoff.reset()
                     self._client = client
@@ -76,7 +79,8 @@ class Signalling:
                 self._set(False, loop.time(), error)
             finally:
                 self._client = None
-                await client.close()
+                if client is not None:
+                    await client.close()
             await asyncio.sleep(backoff.next())
 
     def _set(self, is_up: bool, now: float, error: CoveyError | None = None) -> None:
@@ -108,11 +112,16 @@ class Signalling:
                     return
                 try:
                     await self._client.send(remote, body)
-                except CoveyError as error:
+                except (CoveyError, ValueError) as error:  # or a key that nothing can be sealed for
                     log.debug("peer %s: a signal message was not sent: %s", remote.short, error)
 
+        waiting: Counter[PublicKey] = Counter()
         async with asyncio.TaskGroup() as group:
             while True:
                 remote, body = await self._outgoing.get()
                 last = {key: task for key, task in last.items() if not task.done()}
+                if waiting[remote] >= EACH:
+                    continue
+                waiting[remote] += 1
                 last[remote] = group.create_task(send(remote, body, last.get(remote)))
+                last[remote].add_done_callback(lambda _, remote=remote: waiting.subtract([remote]))  # type: ignore[misc]

@@ -19,10 +19,12 @@ def reason(runner: PeerRunner, session: Session, now: float) -> str:
         case State.CHECKING:
             return _why_checking(runner, session)
         case _:
-            return _why_calling(session)
+            return _why_calling(runner, session)
 
 
-def _why_calling(session: Session) -> str:
+def _why_calling(runner: PeerRunner, session: Session) -> str:
+    if runner.connection.without_ice:
+        return "The peer does without direct connections and asks for a relay of a kind that Covey does not speak."
     if not session.signalling.link.is_up:
         return "The signal server can't be reached, so the peer can't be called."
     return "The peer does not answer our calls: it is off, offline or not running Covey."

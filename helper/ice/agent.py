@@ -31,6 +31,8 @@ SETTLED_AFTER = 10.0  # seconds after a selection, pairs that could not replace 
 STANDBYS = 2
 SHAKY_AFTER = 1.0  # seconds without an answer to several checks: another pair may take over before this one is declared dead
 BETTER_BY = 0.010  # seconds of round trip, and a fifth: what makes a change between equals worth it
+TRIGGER_EVERY = 0.02  # seconds between checks that the other side's make us send on one pair
+OVERTAKEN_FOR = 0.5  # seconds
 NEVER = float("inf")
 
 
@@ -238,6 +240,7 @@ class Agent:
         )
         self._pending[transaction] = _Pending(pair, now, use_candidate)
         pair.tries += 1
+        pair.last_sent = now
         pair.awaited_until = now + pair.answer_timeout
         pair.next_check = now + self._interval(pair, now)
         return SendStun(data, pair.base, pair.remote.address, transaction)
@@ -287,11 +290,10 @@ class Agent:
         actions += permits
         if pair is None:
             return actions
-        if not pair.is_valid:  # the triggered check (RFC 8445, section 7.3.1.4)
+        if not pair.is_valid and now - pair.last_sent >= TRIGGER_EVERY:  # the triggered check (RFC 8445, section 7.3.1.4)
             pair.tries = 0
             actions.append(self._check(pair, now))
-        if not self.controlling and "USE-CANDIDATE" in message.attributes:
-            pair.use_candidate_seen = now
+        if not self.controlling and "USE-CANDIDATE" in message.attributes and not self._is_overtaken(pair, now):
             actions += self._select(pair, now)
         return actions
 
@@ -314,6 +316,10 @@ class Agent:
         if not was_valid or pair is self.selected:
             pair.next_check = now + self._interval(pair, now)
         return actions + self._nominate(now)
+
+    def _is_overtaken(self, pair: Pair, now: float) -> bool:
+        """A nomination of a relayed pair that was under way when the direct one was selected."""
+        return self.selected is not None and pair.relays > self.selected.relays and now - self.selected_at < OVERTAKEN_FOR
 
     # ---- choice
 
@@ -356,7 +362,8 @@ class Agent:
         self.selected, self.selected_at = pair, now
         if not self.controlling:
             self._nominee = pair
-            pair.valid_since = pair.valid_since if pair.valid_since is not None else now
+            if pair.valid_since is None:  # the other side had an answer on it, so it works
+                pair.valid_since, pair.missed = now, 0
         pair.next_check = min(pair.next_check, now + CHECK_SELECTED)
         return [PairSelected(pair)]
 

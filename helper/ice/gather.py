@@ -75,6 +75,7 @@ class Gatherer:
                 question.tries, question.answered = 0, False
                 question.silent_rounds += 1
                 question.next_at = now + GIVE_UP_FOR
+                self._asked = {key: value for key, value in self._asked.items() if value is not question}
                 if question.silent_rounds == LOST_AFTER:
                     self._wake_others(question, now)
                 continue

@@ -41,7 +41,7 @@ class Pair:
     awaited_until: float | None = None
     outcomes: deque[bool] = field(default_factory=lambda: deque(maxlen=OUTCOMES))
     nominated: bool = False
-    use_candidate_seen: float = float("-inf")
+    last_sent: float = float("-inf")
 
     @property
     def key(self) -> tuple[Base, Address]:

@@ -47,6 +47,8 @@ HANDSHAKE_RETRIES = (1.0, 2.0, 4.0, 8.0)  # seconds after which the initiator se
 RESPONDER_PATIENCE = 5.0  # seconds until the responder may start a handshake too; NetBird's
 HANDSHAKE_MAX_AGE = 180.0  # seconds; Reject-After-Time (WireGuard paper, section 6.1); we keep alive every 25 s
 PERSISTENT_KEEPALIVE = 25  # seconds
+REOFFER_LOST = 1.0  # seconds after the last path of a former session went
+RENEW_EVERY = 1.0  # seconds between new sessions that the other side makes us begin
 UPKEEP = 400  # bytes between two looks at the counters: more than a handshake and a keepalive is data
 REOFFER_RELAYED = (10.0, 60.0)  # seconds: candidates that got lost are told again while the path is relayed
 
@@ -82,6 +84,9 @@ class PeerConnection:
         self._session_lives = False
         self._retired: list[bytes] = []
         self._early: list[Trickle] = []
+        self.without_ice = False  # it asks for a relay of a kind that we do not speak
+        self._untold = False  # candidates changed while there was no signalling
+        self._renew_again_at = now
         self._backoff = Backoff(rng=random.Random())
         self._offer_at = now
         self._restart_at = float("inf")
@@ -133,7 +138,7 @@ class PeerConnection:
                 return self._local_changed(view, moved, now)
             case SignalChanged(is_up):
                 self._signal_up = is_up
-                if is_up and self.path is None:
+                if is_up and (self.session.agent.selected is None or self._untold):
                     self._backoff.reset()
                     self._offer_at = now
                 return self._time_passed(now)
@@ -141,8 +146,8 @@ class PeerConnection:
                 return self._signalled(message, now)
             case StunReceived(message, source, base):
                 return self._stun(message, source, base, now)
-            case Counted(statistics, handshake_age):
-                return self._counted(statistics, handshake_age, now)
+            case Counted(statistics, handshake_age, on_path):
+                return self._counted(statistics, handshake_age, on_path, now)
             case TimePassed():
                 return self._time_passed(now)
 
@@ -164,28 +169,34 @@ class PeerConnection:
         actions: list[Action] = []
         for session in self._sessions():
             actions += self._ice(session, session.agent.set_bases(set(view.bases), now), now)
+        self._untold = self._untold or not self._signal_up
         if self._signal_up:
             ufrag = self.session.agent.local.ufrag
             actions += [SendSignal(Trickle(candidate, ufrag)) for candidate in view.candidates if candidate not in known]
         return actions
 
     def _described(self, description: Description, is_offer: bool, now: float) -> list[Action]:
-        if description.credentials is None or description.identity in self._retired:
+        self.without_ice = description.credentials is None
+        if description.credentials is None or (description.session is not None and description.identity in self._retired):
             return []
         self.remote_version = description.version or self.remote_version
         actions: list[Action] = []
-        if self.session.remote != description.identity:
+        is_new = self.session.remote != description.identity
+        if is_new:
             stale = description.about is not None and description.about != self.session.identity
             if stale and not is_offer:
                 return []
             if self.session.remote is not None:
+                began_anew = stale or (description.about is None and is_offer)
+                if began_anew and now < self._renew_again_at:
+                    return []  # it offers again
                 self._retired = [*self._retired[-7:], self.session.remote]
-                if stale or description.about is None:  # the other side began anew: so do we
+                if began_anew:  # so do we
+                    self._renew_again_at = now + RENEW_EVERY
                     actions += self._renew(now)
-            self.session.remote, self.session.answered_at = description.identity, now
-            actions += self._ice(self.session, self.session.agent.set_remote(description.credentials, now), now)
-            if self.path is not None and all(one.agent.selected is None for one in self._sessions()):
-                self.path, self.path_since = None, now
+                if description.device is None:
+                    self._session_lives = False  # for all we know its WireGuard began anew, too
+            actions += self._meet(description.identity, description.credentials, now)
         for candidate in (*description.candidates, *self._take_early(description.credentials.ufrag)):
             actions += self._ice(self.session, self.session.agent.add_remote(candidate, now), now)
         if description.device is not None and description.device != self._device:
@@ -194,8 +205,24 @@ class PeerConnection:
             self._device = description.device
         if is_offer:
             actions.insert(0, SendSignal(Answer(self._description())))
-        self._offer_at = now + CHECKS_TIMEOUT if self.path is None else float("inf")
+        if is_new and description.device is None:  # not ours: it looks for candidates in messages of their own
+            ufrag = self.session.agent.local.ufrag
+            actions += [SendSignal(Trickle(candidate, ufrag)) for candidate in self.view.candidates]
+        self._offer_at = self._next_offer(now)
         return actions
+
+    def _meet(self, identity: bytes, credentials: Credentials, now: float) -> list[Action]:
+        self.session.remote, self.session.answered_at = identity, now
+        actions = self._ice(self.session, self.session.agent.set_remote(credentials, now), now)
+        if self.path is not None and all(one.agent.selected is None for one in self._sessions()):
+            self.path, self.path_since = None, now
+        return actions
+
+    def _next_offer(self, now: float) -> float:
+        """When to offer again once the other side has spoken."""
+        if self.session.agent.selected is None:
+            return now + CHECKS_TIMEOUT
+        return now + REOFFER_RELAYED[1] if self.path is not None and self.path.relays else float("inf")
 
     def _take_early(self, ufrag: str) -> list[Candidate]:
         found = [trickle.candidate for trickle in self._early if trickle.ufrag in (ufrag, None)]
@@ -215,12 +242,12 @@ class PeerConnection:
             actions += self._ice(session, session.agent.receive(message, source, base, now), now)
         return actions
 
-    def _counted(self, statistics: PeerStatistics, handshake_age: float | None, now: float) -> list[Action]:
+    def _counted(self, statistics: PeerStatistics, handshake_age: float | None, on_path: bool, now: float) -> list[Action]:
         before, self.statistics = self.statistics, statistics
         if before is not None:
             moved = max(statistics.received - before.received, statistics.sent - before.sent)
             for session in self._sessions():
-                if statistics.received > before.received:
+                if statistics.received > before.received and on_path:
                     session.agent.heard(now)
                 if moved > UPKEEP:
                     session.agent.used(now)
@@ -247,7 +274,8 @@ class PeerConnection:
         if now >= self._restart_at:
             actions += self._restart(now)
         if now >= self._offer_at and self._signal_up:
-            if self.session.answered_at is not None and self.path is None and now - self.session.answered_at >= CHECKS_TIMEOUT:
+            answered_at, found = self.session.answered_at, self.session.agent.selected is not None
+            if answered_at is not None and not found and now - answered_at >= CHECKS_TIMEOUT:
                 actions += self._renew(now)
             actions += self._offer(now)
         return actions
@@ -281,10 +309,8 @@ class PeerConnection:
         return actions + (self._offer(now) if self._signal_up else [])
 
     def _offer(self, now: float) -> list[Action]:
-        if self.path is not None and self.session.agent.selected is not None:
-            self._offer_at = now + REOFFER_RELAYED[1] if self.path.relays else float("inf")
-        else:
-            self._offer_at = now + self._backoff.next()
+        self._untold = False
+        self._offer_at = now + self._backoff.next() if self.session.agent.selected is None else self._next_offer(now)
         return [SendSignal(Offer(self._description()))]
 
     def _description(self) -> Description:
@@ -324,6 +350,8 @@ class PeerConnection:
         self._offer_at = now + REOFFER_RELAYED[0] if pair.relays else float("inf")
         if self._session_lives:
             return [*actions, UsePath(pair, former)]
+        if self._handshake_at != float("inf") and former is not None and former.is_valid:
+            return [*actions, UsePath(pair, former, await_handshake=not self.controlling)]  # it is under way already
         self._expect_handshake(now)
         return [*actions, UsePath(pair, former, afresh=self.controlling, await_handshake=not self.controlling)]
 
@@ -335,6 +363,8 @@ class PeerConnection:
             self._handshake_at = float("inf")
             if session is self.session:
                 self._restart_at = now + RESTART_AFTER
+            else:  # the new session looks for a path: tell all candidates once more, some may not have got through
+                self._offer_at = min(self._offer_at, now + REOFFER_LOST)
 
     def _expect_handshake(self, now: float) -> None:
         self._handshake_tries = 0

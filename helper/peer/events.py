@@ -61,10 +61,11 @@ class StunReceived:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What WireGuard counted; `handshake_age` in seconds, None for never."""
+    """What WireGuard counted; `handshake_age` in seconds, None for never. `on_path`: WireGuard uses the path we chose."""
 
     statistics: PeerStatistics
     handshake_age: float | None
+    on_path: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ from protocol.keys import PrivateKey, PublicKey, is_controlling
 log = logging.getLogger(__name__)
 
 FORMER_RELAY_PATH_LIFETIME = 3.0  # seconds that a proxy lives on after its path was left, for late packets
-WATCH_SWITCH = 1.0  # seconds after a change of path in which the endpoint is watched closely
+WATCH_SWITCH = 2.0  # seconds after a change of path in which the endpoint is watched closely
 
 
 class SendStunFunction(Protocol):
@@ -84,6 +84,8 @@ class PeerRunner:
         self._shown: Pair | None = None  # the path that the log last told of
         self._registered: tuple[str, ...] = ()
         self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._handshake: tuple[float, float] = (0.0, 0.0)  # WireGuard's time of it, and ours when it was new
         self._watch_until = 0.0
         self._wanted: asyncio.Queue[UsePath] = asyncio.Queue()
         self._worker = asyncio.create_task(self._drive_device(), name=f"peer {remote.key.short}")
@@ -94,6 +96,8 @@ class PeerRunner:
     # ---- events in
 
     def handle(self, event: Event) -> None:
+        if self._closed:  # a late answer or timer
+            return
         before = self.connection.state
         self._carry_out(self.connection.handle(event, self._loop.time()))
         self._schedule()
@@ -103,18 +107,29 @@ class PeerRunner:
 
     def count(self, statistics: PeerStatistics, wall_clock: float) -> None:
         """Take in WireGuard's counters, and set the endpoint again where a late relayed packet moved it."""
-        age = max(0.0, wall_clock - statistics.last_handshake) if statistics.last_handshake else None
-        self.handle(Counted(statistics, age))
-        moved = self.endpoint is not None and statistics.endpoint not in (None, self.endpoint)
-        if moved and self._wanted.empty() and self.connection.path is not None and not self.connection.wants_statistics:
-            self._log.debug("WireGuard's endpoint moved to %s, back to %s", statistics.endpoint, self.endpoint)
-            self._wanted.put_nowait(UsePath(self.connection.path, None))
+        on_path = self.endpoint is None or statistics.endpoint in (None, self.endpoint)
+        self.handle(Counted(statistics, self._handshake_age(statistics.last_handshake, wall_clock), on_path))
+        path = self.connection.path
+        if on_path or path is None or path.missed or self.connection.wants_statistics or not self._wanted.empty():
+            return  # it may roam where our path does not answer
+        self._log.debug("WireGuard's endpoint moved to %s, back to %s", statistics.endpoint, self.endpoint)
+        self._wanted.put_nowait(UsePath(path, None))
+
+    def _handshake_age(self, handshake: float, wall_clock: float) -> float | None:
+        """Seconds since the handshake, None for never; by our own clock, so that a step of the wall clock ages nothing."""
+        now = self._loop.time()
+        if handshake != self._handshake[0]:
+            first = not self._handshake[0]
+            age = max(0.0, wall_clock - handshake) if first else 0.0
+            self._handshake = handshake, now - age
+        return now - self._handshake[1] if handshake else None
 
     @property
     def wants_statistics(self) -> bool:
-        return self.connection.wants_statistics or self._loop.time() < self._watch_until
+        return self._loop.time() < self._watch_until
 
     async def close(self) -> None:
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         for ufrag in self._registered:
@@ -123,6 +138,7 @@ class PeerRunner:
         await asyncio.gather(self._worker, return_exceptions=True)
         if self._relay_path is not None:
             self._relay_path.close()
+            self._relay_path = None
 
     def _on_stun(self, message: stun.Message, source: Address, base: Base) -> None:
         self.handle(StunReceived(message, source, base))

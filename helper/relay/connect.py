@@ -43,7 +43,7 @@ def connect_udp(
     server: TurnServer, address: Address, room: memoryview, on_frames: OnFrames, on_refused: Callable[[], None], fwmark: int
 ) -> UdpLink:
     """Raises RelayUnreachable if this machine has no route there."""
-    sock = socket.socket(_family(address), socket.SOCK_DGRAM)
+    sock = _socket(server, address, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
         prepare(sock, fwmark=fwmark)
@@ -68,7 +68,7 @@ async def connect_stream(
     tls = None
     if server.transport == "tls":
         tls = pinned_context() if fingerprint is not None else await asyncio.to_thread(trusting_context)
-    sock = socket.socket(_family(address), socket.SOCK_STREAM)
+    sock = _socket(server, address, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -123,3 +123,10 @@ def _family(address: Address) -> socket.AddressFamily:
 def _unreachable(server: TurnServer, error: Exception) -> RelayUnreachable:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return RelayUnreachable(f"the relay {server} cannot be reached: {reason}")
+
+
+def _socket(server: TurnServer, address: Address, kind: socket.SocketKind) -> socket.socket:
+    try:
+        return socket.socket(_family(address), kind)
+    except OSError as error:  # a machine without IPv6, or no descriptor left
+        raise _unreachable(server, error) from None

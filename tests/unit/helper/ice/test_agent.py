@@ -190,3 +190,33 @@ def test_a_candidate_names_itself_for_people() -> None:
 def test_a_check_that_came_through_the_tunnel_is_ignored() -> None:
     agent = make_agent()
     assert agent.receive(their_check(), REMOTE, Base(ipaddress.ip_address("100.92.0.1")), 1.0) == []
+
+
+def test_a_pair_that_never_answered_us_lives_on_when_the_other_side_nominates_it() -> None:
+    agent = make_agent(controlling=False)
+    agent.add_remote(make_candidate("host", REMOTE), 1.0)
+    now = 1.0
+    while now < 30:
+        now = agent.deadline
+        agent.advance(now)
+    assert isinstance(agent.receive(their_check(use_candidate=True), REMOTE, HOST, now + 1)[-1], PairSelected)
+    assert PathLost() not in agent.advance(now + 1.1)
+    assert agent.selected is not None
+
+
+def test_a_relay_nomination_that_was_overtaken_by_the_direct_one_is_ignored() -> None:
+    agent = make_agent(controlling=False, bases=frozenset({HOST, RELAY}))
+    agent.add_remote(make_candidate("srflx", REMOTE), 1.0)
+    agent.receive(their_check(use_candidate=True), REMOTE, HOST, 1.1)
+    agent.receive(their_check(use_candidate=True), REMOTE, RELAY, 1.12)
+    assert agent.selected is agent.pairs[HOST, REMOTE]
+    agent.receive(their_check(use_candidate=True), REMOTE, RELAY, 2.0)
+    assert agent.selected is agent.pairs[RELAY, REMOTE]
+
+
+def test_a_storm_of_checks_does_not_make_a_storm_of_ours() -> None:
+    agent = make_agent()
+    sent = 0
+    for number in range(1000):
+        sent += len(checks(agent.receive(their_check(), REMOTE, HOST, 1.0 + number / 1000)))
+    assert sent <= 60

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helper.ice.agent import Credentials
 from helper.peer.connection import CHECKS_TIMEOUT
-from helper.peer.events import SendSignal, State
-from helper.peer.messages import Offer
+from helper.peer.events import SendSignal, SignalChanged, Signalled, State
+from helper.peer.messages import Answer, Description, Offer, Trickle
 from tests.support.simulation import Host, World, meet
 
 KINDS = ("none", "cone", "port", "symmetric")
@@ -183,3 +184,61 @@ def test_whatever_gets_lost_and_whoever_restarts_they_end_on_the_same_path(
     world.run(10)
     assert agreed(alice, bob, kind)
     assert same_path(alice, bob)
+
+
+def test_after_a_restart_the_death_of_the_old_path_is_no_dead_end() -> None:
+    world = World()
+    alice, bob = meet(world, "port", "port")
+    assert world.run(3, lambda: agreed(alice, bob, "direct"))
+    world.loss = 1.0  # the new sessions find nothing, and the old path dies
+    alice.refresh(moved=True)
+    bob.refresh(moved=True)
+    world.run(12)
+    assert alice.connection.path is None
+    world.loss = 0.0
+
+    def counted() -> bool:
+        for host in (alice, bob):
+            host.count()
+        return agreed(alice, bob, "direct")
+
+    assert world.run(40, counted)
+
+
+def test_a_stock_peer_is_told_every_candidate_in_a_message_of_its_own() -> None:
+    world = World()
+    alice, _ = meet(world, "port", "port")
+    stock = Description(Credentials("A" * 16, "b" * 32), b"stock")
+    answer, *rest = alice.connection.handle(Signalled(Offer(stock)), world.now)
+    assert isinstance(answer, SendSignal)
+    assert isinstance(answer.message, Answer)
+    told = [action.message.candidate for action in rest if isinstance(action, SendSignal) and isinstance(action.message, Trickle)]
+    assert told == list(alice.view().candidates)
+
+
+def test_a_peer_that_does_without_ice_is_remembered_as_such() -> None:
+    world = World()
+    alice, _ = meet(world, "port", "port")
+    assert alice.connection.handle(Signalled(Offer(Description(None))), world.now) == []
+    assert alice.connection.without_ice
+
+
+def test_a_flood_of_new_sessions_makes_us_begin_one_a_second_at_most() -> None:
+    world = World()
+    alice, _ = meet(world, "port", "port")
+    for number in range(200):
+        flood = Description(Credentials(f"ufrag{number}", "password"), number.to_bytes(5), device=b"d")
+        alice.connection.handle(Signalled(Offer(flood)), world.now + number * 0.01)
+    assert alice.connection.restarts <= 3
+
+
+def test_other_candidates_are_offered_again_when_signalling_is_back() -> None:
+    world = World()
+    alice, bob = meet(world, "port", "port")
+    assert world.run(3, lambda: agreed(alice, bob, "direct"))
+    alice.handle(SignalChanged(False))
+    alice.relay = False
+    alice.refresh()
+    alice.signalled.clear()
+    alice.handle(SignalChanged(True))
+    assert any(isinstance(action, SendSignal) and isinstance(action.message, Offer) for action in alice.signalled)

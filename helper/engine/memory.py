@@ -1,0 +1,92 @@
+"""What the engine keeps over restarts: the settings, the last login and network map, written without stopping for trouble."""
+
+import asyncio
+import logging
+import random
+from dataclasses import replace
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError
+
+from helper.engine.network_map import read_address
+from helper.settings import Settings, StateFolder
+from protocol.errors import NotSaved
+from protocol.generated.management_pb2 import LoginResponse, SyncResponse
+
+log = logging.getLogger(__name__)
+M = TypeVar("M", LoginResponse, SyncResponse)
+
+PORTS = (49152, 65535)  # a random one of these is ours: two machines behind one NAT should not have the same
+SAVE_MAP_AFTER = 2.0  # seconds: maps that come in a burst are written once
+
+
+class Memory:
+    """The state folder as the engine uses it. `settings` are those in force, saved or not."""
+
+    def __init__(self, folder: StateFolder) -> None:
+        self.folder = folder
+        self.settings: Settings = folder.load()
+        self._unsaved_map: bytes | None = None
+
+    def change(self, **changes: object) -> None:
+        """Change settings and save them. Raises NotSaved if that fails; they are in force all the same."""
+        self.settings = replace(self.settings, **changes)  # type: ignore[arg-type]
+        try:
+            if self.settings != self.folder.load():
+                self.folder.save(self.settings)
+        except OSError as error:
+            raise NotSaved(f"the settings can't be saved in {self.folder.path}: {error.strerror}") from None
+
+    def port(self) -> int:
+        """The WireGuard port chosen at the first start."""
+        if not self.settings.wireguard_port:
+            self.change(wireguard_port=random.randint(*PORTS))
+        return self.settings.wireguard_port
+
+    def forget_server(self) -> None:
+        self.folder.forget_server()
+        self.settings = self.folder.load()
+
+    def save_login(self, data: bytes) -> None:
+        try:
+            self.folder.save_login(data)
+        except OSError as error:
+            log.warning("the login was not saved: %s", error)
+
+    def saved_login(self) -> LoginResponse | None:
+        """The last login, if it is of any use."""
+        login = _parsed(LoginResponse, self.folder.load_login())
+        try:
+            if login is not None:
+                read_address(login.peerConfig)
+        except ValueError as error:
+            log.warning("the saved login is not used: %s", error)
+            return None
+        return login
+
+    def saved_map(self) -> SyncResponse | None:
+        return _parsed(SyncResponse, self.folder.load_map())
+
+    def save_map_soon(self, data: bytes) -> None:
+        if self._unsaved_map is None:
+            asyncio.get_running_loop().call_later(SAVE_MAP_AFTER, self.write_map)
+        self._unsaved_map = data
+
+    def write_map(self) -> None:
+        """Write the map that waits to be written."""
+        data, self._unsaved_map = self._unsaved_map, None
+        if data is not None and self.settings.server is not None:
+            try:
+                self.folder.save_map(data)
+            except OSError as error:
+                log.warning("the network map was not saved: %s", error)
+
+
+def _parsed(kind: type[M], data: bytes | None) -> M | None:
+    if data is None:
+        return None
+    try:
+        return kind.FromString(data)
+    except DecodeError:
+        log.warning("the saved %s is damaged and not used", kind.DESCRIPTOR.name)
+        return None
