@@ -3,6 +3,7 @@
     public-address = ["203.0.113.10", "2001:db8::10"]
     listen = "0.0.0.0:443"
     range = "100.92.0.0/16"
+    connections-per-source = 512    # more if all clients come through one proxy
 
     [turn]
     relay-ports = "49152-65535"
@@ -22,6 +23,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 
 from protocol.addresses import Address, IPAddress, IPNetwork
 from protocol.errors import UsageError
+from server.front_door.sources import MAX_PER_SOURCE
 
 DEFAULT_LISTEN, DEFAULT_LISTEN_TURN = "0.0.0.0:443", "0.0.0.0:3478"
 DEFAULT_DOMAIN = "covey.internal"
@@ -106,6 +108,7 @@ class ServerConfig(BaseModel):
     certificate: Path | None = None
     certificate_key: Path | None = None
     range: ipaddress.IPv4Network | None = None
+    connections_per_source: int = Field(default=MAX_PER_SOURCE, ge=16)
     domain: Annotated[str, Field(max_length=190), BeforeValidator(_domain)] = DEFAULT_DOMAIN
     turn: TurnOptions = TurnOptions()
 

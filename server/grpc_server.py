@@ -22,9 +22,10 @@ OPTIONS: list[tuple[str, int]] = [
     # Ours find the clients that went away without a word.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.max_receive_message_length", 1 << 20),
+    ("grpc.max_connection_idle_ms", 60_000),  # without a call; helpers have a stream open on each
+    ("grpc.max_receive_message_length", 320 << 10),  # a sealed request has 256 KiB at most
     ("grpc.max_send_message_length", 16 << 20),
-    ("grpc.max_concurrent_streams", 100),  # a connection; a helper needs three
+    ("grpc.max_concurrent_streams", 32),  # a connection; a helper needs three
     ("grpc.max_metadata_size", 16 << 10),
     ("grpc.so_reuseport", 0),
 ]

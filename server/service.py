@@ -26,7 +26,7 @@ from server.server_info import write_server_info
 from server.signal.service import SignalService
 from server.store import open_store
 from server.store.folder import prepare_folder
-from server.stun_turn import TurnConfig, TurnService
+from server.stun_turn import TurnConfig, TurnService, own_addresses
 from server.unix import allow_many_descriptors, lock_folder, on_signals
 from server.web.app import make_app
 from server.web.serve import serving_web
@@ -78,7 +78,7 @@ async def serving(
         sockets = stack.enter_context(socket_folder(config.data_dir))
         context = tls.context if tls else None
         backends = Backends(sockets / "grpc", sockets / "web", context, turn.serve_stream if turn is not None else None)
-        door = await stack.enter_async_context(FrontDoor(listeners, backends))
+        door = await stack.enter_async_context(FrontDoor(listeners, backends, max_per_source=config.connections_per_source))
         signalling = SignalService(store.find_peer)
         await stack.enter_async_context(
             serving_grpc(
@@ -121,6 +121,7 @@ def _turn_config(config: ServerConfig, addresses: tuple[IPAddress, ...]) -> Turn
         user_quota=config.turn.user_quota,
         total_quota=config.turn.total_quota,
         allowed_peers=config.turn.allowed_peers,
+        own_addresses=own_addresses,
     )
 
 

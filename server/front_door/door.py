@@ -13,12 +13,14 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 from server.front_door.classify import Route
 from server.front_door.peek import peek_route
 from server.front_door.refusal import PLAIN_ONLY, TLS_ONLY, refuse
+from server.front_door.sources import MAX_PER_SOURCE, Sources, source_of
 from server.front_door.splice import Splices, keep_alive
 
 log = logging.getLogger(__name__)
@@ -62,10 +64,12 @@ class FrontDoor:
         first_bytes_timeout: float = FIRST_BYTES_TIMEOUT,
         max_undecided: int = MAX_UNDECIDED,
         max_connections: int = MAX_CONNECTIONS,
+        max_per_source: int = MAX_PER_SOURCE,
     ) -> None:
         self._listeners, self._backends = list(listeners), backends
         self._timeout, self._max_undecided, self._max_connections = first_bytes_timeout, max_undecided, max_connections
-        self._splices = Splices()
+        self._max_per_source, self._sources = max_per_source, Sources()
+        self._splices = Splices(self._sources)
         self._undecided: dict[asyncio.Task[None], None] = {}  # in the order of arrival
         self._tasks: set[asyncio.Task[None]] = set()  # all of ours: accepting, undecided, with TURN
         self._handed_over = 0  # how many TURN or a refusal has
@@ -113,7 +117,7 @@ class FrontDoor:
         listener.setblocking(False)
         while True:
             try:
-                sock, _ = await loop.sock_accept(listener)
+                sock, address = await loop.sock_accept(listener)
             except ConnectionError:  # that client went away meanwhile
                 continue
             except OSError as error:
@@ -121,16 +125,23 @@ class FrontDoor:
                 await asyncio.sleep(ACCEPT_PAUSE)
                 continue
             sock.setblocking(False)
-            if self.connections >= self._max_connections:
+            source = source_of(address)
+            if self.connections >= self._max_connections or self._sources[source] >= self._max_per_source:
                 sock.close()
                 continue
             if len(self._undecided) >= self._max_undecided:
                 oldest = next(iter(self._undecided))
                 del self._undecided[oldest]
                 oldest.cancel()
-            self._undecided[self._spawn(self._admit(sock))] = None
+            task = self._spawn(self._admit(sock, source))
+            self._undecided[task] = None
+            self._sources.enter(source)
+            task.add_done_callback(partial(self._leave, source))
 
-    async def _admit(self, sock: socket.socket) -> None:
+    def _leave(self, source: bytes, _: asyncio.Task[None]) -> None:
+        self._sources.leave(source)
+
+    async def _admit(self, sock: socket.socket, source: bytes) -> None:
         """Take one connection to where it belongs. Whatever goes wrong ends this connection and no more."""
         try:
             async with asyncio.timeout(self._timeout):
@@ -144,25 +155,25 @@ class FrontDoor:
         finally:
             self._undecided.pop(cast("asyncio.Task[None]", asyncio.current_task()), None)
         try:
-            await self._hand_over(route, sock)
+            await self._hand_over(route, sock, source)
         except (OSError, TimeoutError) as error:
             log.debug("a connection for %s ended early: %s", route.value, error)
         except Exception:
             log.exception("a connection for %s failed", route.value)
 
-    async def _hand_over(self, route: Route, sock: socket.socket) -> None:
+    async def _hand_over(self, route: Route, sock: socket.socket, source: bytes) -> None:
         """Pass the socket on; whoever gets it closes it."""
         backends = self._backends
         is_tls = backends.tls is not None
         match route:
             case Route.TLS_GRPC if is_tls:
-                await self._splices.connect(sock, backends.grpc)
+                await self._splices.connect(sock, backends.grpc, source)
             case Route.PLAIN_GRPC if not is_tls:
-                await self._splices.connect(sock, backends.grpc)
+                await self._splices.connect(sock, backends.grpc, source)
             case Route.TLS_WEB if is_tls:
-                await self._splices.connect(sock, backends.web, ends_when_idle=True)
+                await self._splices.connect(sock, backends.web, source, ends_when_idle=True)
             case Route.PLAIN_WEB if not is_tls:
-                await self._splices.connect(sock, backends.web, ends_when_idle=True)
+                await self._splices.connect(sock, backends.web, source, ends_when_idle=True)
             case Route.TLS_TURN if is_tls:
                 await self._serve(self._turn(sock, backends.tls))
             case Route.PLAIN_TURN:

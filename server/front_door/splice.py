@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
+from server.front_door.sources import Sources
+
 WRITE_BUFFER = 65536  # bytes a direction
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 60, 15, 4  # seconds, seconds, count: a dead one is noticed in 2 minutes
 USER_TIMEOUT = 60_000  # milliseconds that written bytes may stay unacknowledged
@@ -126,23 +128,25 @@ class Splices:
     """The living splices of one front door.
 
     Args:
+        sources: where each splice is counted while it lives.
         idle_limit: seconds after which a splice made with `ends_when_idle` is closed if no byte has passed.
     """
 
-    def __init__(self, idle_limit: float = 60.0) -> None:
+    def __init__(self, sources: Sources, idle_limit: float = 60.0) -> None:
         self._client_ends: set[SpliceEnd] = set()
+        self._sources, self._source_of = sources, dict[SpliceEnd, bytes]()
         self._idle_limit = idle_limit
 
     def __len__(self) -> int:
         return len(self._client_ends)
 
-    async def connect(self, client: socket.socket, backend: Path, *, ends_when_idle: bool = False) -> None:
-        """Join an accepted connection to a unix socket and return; the two then live by themselves.
+    async def connect(self, client: socket.socket, backend: Path, source: bytes, *, ends_when_idle: bool = False) -> None:
+        """Join an accepted connection from `source` to a unix socket and return; the two then live by themselves.
 
         The client's socket is ours from here on. Raises OSError if there is nobody at the backend.
         """
         loop = asyncio.get_running_loop()
-        near, far = SpliceEnd(self._client_ends.discard), SpliceEnd(lambda _: None)
+        near, far = SpliceEnd(self._forget), SpliceEnd(lambda _: None)
         try:
             keep_alive(client)
             transport, _ = await loop.connect_accepted_socket(lambda: near, client)
@@ -159,6 +163,8 @@ class Splices:
         if near.is_lost:
             far.abort()
         else:
+            self._sources.enter(source)
+            self._source_of[near] = source
             near.begin()
             if ends_when_idle:
                 self._watch(near)
@@ -166,6 +172,11 @@ class Splices:
     def abort_all(self) -> None:
         for end in list(self._client_ends):
             end.abort()
+
+    def _forget(self, end: SpliceEnd) -> None:
+        self._client_ends.discard(end)
+        if (source := self._source_of.pop(end, None)) is not None:
+            self._sources.leave(source)
 
     def _watch(self, end: SpliceEnd) -> None:
         loop = asyncio.get_running_loop()

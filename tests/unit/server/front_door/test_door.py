@@ -60,7 +60,9 @@ class House:
 
 
 @asynccontextmanager
-async def house(folder: Path, *, plaintext: bool = False, timeout: float = 10.0, undecided: int = 1024) -> AsyncIterator[House]:
+async def house(
+    folder: Path, *, plaintext: bool = False, timeout: float = 10.0, undecided: int = 1024, per_source: int = 512
+) -> AsyncIterator[House]:
     tls = None if plaintext else ServerTls(*own_certificate(folder, [LOCALHOST]))
     signal = SignalService(everybody)
     async with AsyncExitStack() as stack, asyncio.timeout(30):
@@ -73,7 +75,7 @@ async def house(folder: Path, *, plaintext: bool = False, timeout: float = 10.0,
         backends = Backends(
             folder / "grpc", folder / "web", tls.context if tls else None, lambda sock, tls: house.serve_turn(sock, tls)
         )
-        door = FrontDoor([listener], backends, first_bytes_timeout=timeout, max_undecided=undecided)
+        door = FrontDoor([listener], backends, first_bytes_timeout=timeout, max_undecided=undecided, max_per_source=per_source)
         house = House(door, listener.getsockname()[1], tls)
         await stack.enter_async_context(door)
         door.open()
@@ -229,6 +231,22 @@ async def test_many_silent_clients_do_not_keep_others_out(tmp_path: Path) -> Non
         assert await talk(there.port, STUN_BINDING) == b"turn got " + STUN_BINDING
         for _, writer in silent:
             writer.close()
+
+
+async def test_one_source_has_a_limited_number_of_connections_and_gets_new_ones_when_old_ones_end(tmp_path: Path) -> None:
+    async with house(tmp_path, plaintext=True, per_source=2) as there:
+        request = b"GET /api/health HTTP/1.1\r\nHost: x\r\n\r\n"
+        spliced = [await asyncio.open_connection("127.0.0.1", there.port) for _ in range(2)]
+        for reader, writer in spliced:
+            writer.write(request)
+            await reader.readuntil(b"\r\n\r\n")
+        assert await talk(there.port, STUN_BINDING) == b""
+        assert there.door.connections == 2
+        for _, writer in spliced:
+            writer.close()
+        while there.door.connections:
+            await asyncio.sleep(0.005)
+        assert await talk(there.port, STUN_BINDING) == b"turn got " + STUN_BINDING
 
 
 async def test_random_bytes_are_closed(tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from server.front_door.sources import Sources
 from server.front_door.splice import Splices
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+SOURCE = b"\x7f\x00\x00\x01"
 SCENARIOS: list[Callable[["Joined"], Coroutine[None, None, None]]] = []
 
 
@@ -34,7 +36,7 @@ class Joined:
             self.writer.write(early)
             while len(accepted.recv(len(early), socket.MSG_PEEK)) < len(early):
                 await asyncio.sleep(0.005)
-        await self.splices.connect(accepted, self.path, ends_when_idle=ends_when_idle)
+        await self.splices.connect(accepted, self.path, SOURCE, ends_when_idle=ends_when_idle)
         self.far_reader, self.far_writer = await self._arrived.get()
 
     async def close(self) -> None:
@@ -124,7 +126,7 @@ def test_splice(
     tmp_path: Path,
 ) -> None:
     async def play() -> None:
-        joined = Joined(Splices(idle_limit=0.05), tmp_path / "backend")
+        joined = Joined(Splices(Sources(), idle_limit=0.05), tmp_path / "backend")
         server = await asyncio.start_unix_server(joined.on_arrival, joined.path)
         try:
             async with asyncio.timeout(20):
@@ -143,9 +145,9 @@ async def test_a_missing_backend_closes_the_client(tmp_path: Path) -> None:
     accepted, _ = listener.accept()
     with listener, client:
         accepted.setblocking(False)
-        splices = Splices()
+        splices = Splices(Sources())
         with pytest.raises(FileNotFoundError):
-            await splices.connect(accepted, tmp_path / "nobody")
+            await splices.connect(accepted, tmp_path / "nobody", SOURCE)
         client.setblocking(False)
         async with asyncio.timeout(20):
             assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
