@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import statistics
 import sys
 from contextlib import ExitStack
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from tests.bench.figure import Figure
 from tests.lab.meeting import Meeting
-from tests.lab.nat import SYMMETRIC
+from tests.lab.nat import PORT_RESTRICTED, SYMMETRIC
 from tests.lab.network import Lab
 from tests.lab.node import Node, wait_for
 from tests.lab.programs import Member
@@ -18,6 +19,7 @@ from tests.lab.scenarios import DIRECT, RELAYED, SCENARIOS
 ROUNDS, SECONDS = 3, 4.0
 PUMP = (sys.executable, "-S", str(Path(__file__).with_name("pump.py")))
 DIRECT_GOAL, RELAYED_GOAL = 0.97, 0.6
+PLAIN_PORT = 51999
 _ports = itertools.count(7500)
 
 
@@ -32,69 +34,76 @@ def pump(source: Node, target: Node, address: str) -> float:
 
 
 def run_direct() -> list[Figure]:
-    """Covey's direct path against a plain WireGuard pair with the same back end, MTU and NATs, interleaved, both ways."""
+    """Covey's direct path against a plain WireGuard pair beside it: same back end, MTU and NATs, interleaved, both ways."""
     with Lab() as lab:
-        meeting = Meeting(lab, SCENARIOS["two-nats"].build(lab))
+        here, there = lab.router(PORT_RESTRICTED), lab.router(PORT_RESTRICTED)
+        meeting = Meeting(lab, (lab.host("alice", here), lab.host("bob", there)))
         meeting.check_pings()
         meeting.settle(DIRECT)
-        plain_alice, plain_bob = plain_pair(*meeting.members)
-        alice, bob = (member.node for member in meeting.members)
-        tunnel, plain = [], []
+        plain = PlainPair((lab.host("carol", here), lab.host("dave", there)), meeting.alice)
+        tunnel_rates, plain_rates = [], []
         for _ in range(ROUNDS):
-            for mine, theirs in ((meeting.bob.address, plain_bob), (meeting.alice.address, plain_alice)):
-                source, target = (alice, bob) if theirs == plain_bob else (bob, alice)
-                tunnel.append(pump(source, target, mine))
-                plain.append(pump(source, target, theirs))
-        kernel = meeting.alice.status()["usesKernelInterface"]
+            for source, target in meeting.both_ways():
+                tunnel_rates.append(pump(source.node, target.node, target.address))
+            for way in (1, -1):
+                (one, _), (other, address) = plain.ends[::way]
+                plain_rates.append(pump(one, other, address))
         meeting.settle(DIRECT)
-    back_end = "WireGuard in the kernel" if kernel else "wireguard-go"
-    value, peer_value = statistics.median(tunnel), statistics.median(plain)
+    value, peer_value = statistics.median(tunnel_rates), statistics.median(plain_rates)
     ratio = value / peer_value
+    peer = f"plain {plain.back_end}, same path and MTU"
     return [
-        Figure("direct-throughput.tcp", value, "Mbit/s", "", True, f"plain {back_end}, same path and MTU", peer_value),
-        Figure("direct-throughput.ratio", ratio, "ratio", f">= {DIRECT_GOAL:g}", ratio >= DIRECT_GOAL, f"plain {back_end}", 1.0),
+        Figure("direct-throughput.tcp", value, "Mbit/s", "", True, peer, peer_value),
+        Figure("direct-throughput.ratio", ratio, "ratio", f">= {DIRECT_GOAL:g}", ratio >= DIRECT_GOAL, peer, 1.0),
     ]
 
 
-def plain_pair(alice: Member, bob: Member) -> tuple[str, str]:
-    """Set up WireGuard with `wg` alone between the same two hosts, through the same NATs; their tunnel addresses."""
-    kernel = alice.status()["usesKernelInterface"]
-    members, addresses, port = (alice, bob), ("192.168.77.1", "192.168.77.2"), 51999
-    mtu = json.loads(alice.node.run("ip", "-j", "link", "show", alice.interface).stdout)[0]["mtu"]
-    keys = [member.node.run("wg", "genkey").stdout.strip() for member in members]
-    public = [alice.node.run("wg", "pubkey", stdin=key).stdout.strip() for key in keys]
-    names = [f"pl{member.interface[2:]}"[:15] for member in members]
-    for index, member in enumerate(members):
-        node, other = member.node, members[1 - index].node
-        if kernel:
-            node.run("ip", "link", "add", names[index], "type", "wireguard")
+class PlainPair:
+    """WireGuard set up with `wg` alone between two hosts, with the back end and the MTU that a member of Covey uses.
+
+    On hosts of its own: on the member's it would be one more network there, and Covey would try paths through it.
+    """
+
+    def __init__(self, hosts: tuple[Node, Node], like: Member) -> None:
+        is_kernel = bool(like.status()["usesKernelInterface"])
+        self.back_end = "WireGuard in the kernel" if is_kernel else "wireguard-go"
+        mtu = json.loads(like.node.run("ip", "-j", "link", "show", like.interface).stdout)[0]["mtu"]
+        self.ends = tuple(zip(hosts, ("192.168.77.1", "192.168.77.2"), strict=True))
+        private = [host.run("wg", "genkey").stdout.strip() for host in hosts]
+        public = [host.run("wg", "pubkey", stdin=key).stdout.strip() for host, key in zip(hosts, private, strict=True)]
+        for index, (host, address) in enumerate(self.ends):
+            name = f"pl{os.getpid() % 100000}{host.name}"[:15]
+            self._start(host, name, is_kernel)
+            other, other_address = self.ends[1 - index]
+            endpoint = f"{(other.place or other).address}:{PLAIN_PORT}"
+            peer = (
+                "peer",
+                public[1 - index],
+                "allowed-ips",
+                f"{other_address}/32",
+                "endpoint",
+                endpoint,
+                "persistent-keepalive",
+                "1",
+            )
+            host.run("wg", "set", name, "private-key", "/dev/stdin", "listen-port", str(PLAIN_PORT), *peer, stdin=private[index])
+            host.script(ip=[f"addr add {address}/24 dev {name}", f"link set {name} mtu {mtu} up"])
+        wait_for("the plain pair's ping", lambda: hosts[0].answers(self.ends[1][1], 0.5), 30)
+
+    @staticmethod
+    def _start(host: Node, name: str, is_kernel: bool) -> None:
+        if is_kernel:
+            host.run("ip", "link", "add", name, "type", "wireguard")
         else:
-            node.spawn("plain-wireguard", "env", "WG_PROCESS_FOREGROUND=1", "wireguard-go", "-f", names[index])
-            wait_for("wireguard-go", lambda n=node, i=names[index]: n.run("wg", "show", i, check=False).returncode == 0, 10)  # type: ignore[misc]
-        router = other.place
-        endpoint = f"{router.address if router else other.address}:{port}"
-        peer = (
-            "peer",
-            public[1 - index],
-            "allowed-ips",
-            f"{addresses[1 - index]}/32",
-            "endpoint",
-            endpoint,
-            "persistent-keepalive",
-            "1",
-        )
-        node.run("wg", "set", names[index], "private-key", "/dev/stdin", "listen-port", str(port), *peer, stdin=keys[index])
-        node.script(ip=[f"addr add {addresses[index]}/24 dev {names[index]}", f"link set {names[index]} mtu {mtu} up"])
-    wait_for("the plain pair's ping", lambda: alice.node.answers(addresses[1], 0.5), 30)
-    return addresses
+            host.spawn("plain-wireguard", "env", "WG_PROCESS_FOREGROUND=1", "wireguard-go", "-f", name)
+            wait_for("wireguard-go", lambda: host.run("wg", "show", name, check=False).returncode == 0, 10)
 
 
 def run_relayed() -> list[Figure]:
     """A relayed and a direct pair on one server in one lab, interleaved, both ways."""
     with Lab() as lab, ExitStack() as stack:
         direct = Meeting(lab, SCENARIOS["two-nats"].build(lab))
-        relayed = (Member(lab.host(name, lab.router(SYMMETRIC))) for name in ("carol", "dave"))
-        carol, dave = relayed
+        carol, dave = (Member(lab.host(name, lab.router(SYMMETRIC))) for name in ("carol", "dave"))
         key = str(direct.server.setup_key()["key"])
         for member in (carol, dave):
             member.start()
@@ -103,7 +112,8 @@ def run_relayed() -> list[Figure]:
         carol.reaches(dave)
         carol.sees(dave, RELAYED, 20)
         direct.settle(DIRECT)
-        by_relay, directly = [], []
+        by_relay: list[float] = []
+        directly: list[float] = []
         for _ in range(ROUNDS):
             for pair, rates in (((carol, dave), by_relay), (direct.members, directly)):
                 for source, target in (pair, pair[::-1]):

@@ -16,10 +16,11 @@ _ports = itertools.count(7000)
 class Meeting:
     """Starts server and helpers, joins both members, and leaves the checks to the test."""
 
-    def __init__(self, lab: Lab, hosts: tuple[Node, Node], *, plaintext: bool = False) -> None:
+    def __init__(self, lab: Lab, hosts: tuple[Node, Node], *, plaintext: bool = False, log_level: str = "info") -> None:
         self.lab = lab
         self.server = Server(lab, plaintext=plaintext)
-        self.members = self.alice, self.bob = Member(hosts[0]), Member(hosts[1])
+        self.alice, self.bob = (Member(host, log_level=log_level) for host in hosts)
+        self.members = self.alice, self.bob
         self.before = {member.name: member.node.snapshot() for member in self.members}
         for member in self.members:
             member.launch()

@@ -95,6 +95,7 @@ class Member:
 
     node: Node
     wireguard: str = "auto"
+    log_level: str = "info"
     folder: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -110,7 +111,9 @@ class Member:
     def launch(self) -> None:
         """Start the helper without waiting for it."""
         words = ("--state-dir", str(self.folder / "state"), "--socket", str(self.socket), "--interface", self.interface)
-        self.process = self.node.spawn("covey-helper", str(BIN / "covey-helper"), "run", *words, "--wireguard", self.wireguard)
+        self.process = self.node.spawn(
+            "covey-helper", str(BIN / "covey-helper"), "run", *words, "--wireguard", self.wireguard, "--log-level", self.log_level
+        )
 
     def ready(self) -> None:
         """Wait until the helper answers."""
