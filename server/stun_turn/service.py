@@ -9,6 +9,7 @@ import socket
 import ssl
 import sys
 import time
+from collections import Counter
 from typing import Self
 
 from protocol.addresses import Address, IPAddress
@@ -24,6 +25,7 @@ from server.stun_turn.turn import TurnServer
 
 log = logging.getLogger(__name__)
 
+OWN_ADDRESSES_AGE = 60.0  # seconds until we read this machine's addresses again; ours
 MAX_LISTENERS = 256  # addresses of this machine that clients may use at once
 BACKLOG = 256
 
@@ -43,6 +45,7 @@ class TurnService:
         self._relays: dict[Allocation, Relay] = {}
         self._relayed_at: dict[tuple[int, int], Address] = {}  # IP version, port
         self._streams: dict[ClientId, Stream] = {}
+        self._sources: Counter[bytes] = Counter()  # streams by where they come from
         self._connections = 0  # handed in, those in a TLS handshake too
         self._is_closed = False
         self._timer: asyncio.TimerHandle | None = None
@@ -52,12 +55,15 @@ class TurnService:
     async def __aenter__(self) -> Self:
         """Raises PortTaken, NoPermission or CoveyError, naming the address."""
         async with contextlib.AsyncExitStack() as stack:
+            group = await stack.enter_async_context(asyncio.TaskGroup())
             stack.callback(self._close_sockets)
+            await self._read_own_addresses()
             bound = []
             for address in self._config.listen:
                 bound.append(await self._listen(address, stack))
             self._foreign = {ip for ip in self._config.public_addresses if not _is_local(ip)}
             self.addresses = tuple(bound)
+            stack.callback(group.create_task(self._watch_own_addresses()).cancel)
             self._stack = stack.pop_all()
         return self
 
@@ -94,6 +100,17 @@ class TurnService:
         finally:
             stream.abort()
             self._connections -= 1
+
+    async def _read_own_addresses(self) -> None:
+        try:
+            self._core.policy.own_addresses = frozenset(await asyncio.to_thread(self._config.own_addresses))
+        except OSError as error:
+            log.warning("this machine's addresses can't be read: %s", error)
+
+    async def _watch_own_addresses(self) -> None:
+        while True:
+            await asyncio.sleep(OWN_ADDRESSES_AGE)
+            await self._read_own_addresses()
 
     # -- binding -------------------------------------------------------------------------------------------------------
 
@@ -175,6 +192,10 @@ class TurnService:
     def _on_opened(self, stream: Stream) -> bool:
         if len(self._streams) >= self._config.max_connections or stream.client is None:
             return False
+        source = _source(stream.client)
+        if self._sources[source] >= self._config.max_connections_per_source:
+            return False
+        self._sources[source] += 1
         self._streams[stream.client] = stream
         return True
 
@@ -182,6 +203,10 @@ class TurnService:
         if stream.client is not None and self._streams.get(stream.client) is stream:
             self._carry_out(self._core.disconnect(stream.client))
             del self._streams[stream.client]
+            source = _source(stream.client)
+            self._sources[source] -= 1
+            if not self._sources[source]:
+                del self._sources[source]
 
     def _now(self) -> float:
         now = asyncio.get_running_loop().time()
@@ -287,6 +312,11 @@ class TurnService:
             if relayed is not None and relayed.ip in self._foreign:
                 return relayed
         return peer
+
+
+def _source(client: ClientId) -> bytes:
+    """An IPv4 address, or the /64 of an IPv6 one: that much anybody has."""
+    return client.remote.ip.packed[:8]
 
 
 def _is_local(ip: IPAddress) -> bool:

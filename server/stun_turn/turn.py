@@ -63,7 +63,7 @@ class TurnServer:
         self.clock_offset = clock_offset
         self.allocations = AllocationTable()
         self._config = config
-        self._policy = PeerPolicy(config)
+        self.policy = PeerPolicy(config)
         self._nonces = Nonces(config.secret, config.nonce_lifetime)
         self._ports = {version: PortPool(*config.relay_ports) for version in (4, 6)}
 
@@ -269,7 +269,7 @@ class TurnServer:
         if number not in CHANNELS or (bound and bound.peer != peer) or allocation.numbers.get(peer, number) != number:
             raise ValueError("the channel or the peer is bound otherwise")
         self._check_peer(allocation, peer)
-        if not self._policy.reaches(peer):
+        if not self.policy.reaches(peer):
             raise _Refused(403)
         if bound is None and len(allocation.channels) >= MAX_CHANNELS:
             raise _Refused(508)
@@ -302,7 +302,7 @@ class TurnServer:
         return self._to_peer(allocation, channel.peer, payload, now)
 
     def _to_peer(self, allocation: Allocation, peer: Address, data: bytes, now: float) -> list[Action]:
-        if not allocation.has_permission(peer.ip, now) or not self._policy.reaches(peer):
+        if not allocation.has_permission(peer.ip, now) or not self.policy.reaches(peer):
             return []
         return [SendToPeer(allocation, peer, data)]
 
@@ -323,7 +323,7 @@ class TurnServer:
     def _check_peer(self, allocation: Allocation, peer: Address) -> None:
         if peer.ip.version != allocation.relayed.ip.version:
             raise _Refused(443)
-        if not self._policy.permits(peer.ip):
+        if not self.policy.permits(peer.ip):
             raise _Refused(403)
 
     def _changed(self, allocation: Allocation) -> list[Action]:

@@ -161,6 +161,23 @@ async def test_connections_are_bounded() -> None:
         await first.exchange(BINDING)
 
 
+async def test_connections_from_one_source_are_bounded_and_leave_room_for_others() -> None:
+    async with turn("0.0.0.0:0", max_connections_per_source=1) as service:
+        address = Address.of("127.0.0.1", service.addresses[0].port)
+        async with await connect(address) as first:
+            await first.exchange(BINDING)
+            async with await connect(address) as second:
+                assert await second.is_closed()
+            other = StreamClient(*await asyncio.open_connection(address.host, address.port, local_addr=("127.0.0.2", 0)))
+            async with other:
+                await other.exchange(BINDING)
+            await first.exchange(BINDING)
+            first.writer.write_eof()
+            assert await first.is_closed()
+        async with await connect(address) as third:
+            await third.exchange(BINDING)
+
+
 async def test_the_end_of_a_connection_frees_its_relay_port() -> None:
     async with turn(relay_ports=(20000, 20000)) as service:
         for _ in range(2):
