@@ -5,17 +5,15 @@ Plain calls speak HTTP/1.0 with the standard library alone: importing aiohttp ta
 
 import asyncio
 import contextlib
-import json
 import pathlib
 import sys
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any, cast
 
-from protocol.errors import CoveyError, HelperNotRunning, NoPermission, TimedOut, error_from_wire
+from app.local_call import ANSWER_TIMEOUT, CONNECT_TIMEOUT, answer_of, failure_of, request_of
+from protocol.errors import CoveyError, HelperNotRunning
 from protocol.local_api import StatusDocument, UpRequest
 
-CONNECT_TIMEOUT = 3.0  # seconds
-ANSWER_TIMEOUT = 10.0  # seconds, for calls that only ask
 CHANGE_TIMEOUT = 40.0  # seconds, for down and logout, and for `up` beyond its own timeout
 UP_TIMEOUT = 30.0  # seconds that `up` waits unless asked otherwise
 MAX_STATUS = 64 * 1024 * 1024  # bytes
@@ -65,23 +63,10 @@ class HelperClient:
                     if message.type is aiohttp.WSMsgType.TEXT:
                         yield cast(StatusDocument, message.json())
 
-    async def _call(self, method: str, path: str, seconds: float, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        text = json.dumps(body or {}).encode()
-        head = (
-            f"{method} {path} HTTP/1.0\r\nHost: helper\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
-        )
+    async def _call(self, method: str, route: str, seconds: float, body: dict[str, Any] | None = None) -> dict[str, Any]:
         with self._failures():
             async with asyncio.timeout(seconds):
-                raw = await self._exchange(head.encode() + text)
-            if not raw:
-                raise HelperNotRunning("The helper ended while it was asked.")
-            status, answer = _parse(raw)
-        if status >= 400:
-            told = answer.get("error")
-            told = told if isinstance(told, dict) else {}
-            sentence = str(told.get("sentence") or "The helper refused this and did not say why.")
-            raise error_from_wire(str(told.get("code")), sentence, str(told.get("hint") or ""))
-        return answer
+                return answer_of(await self._exchange(request_of(method, route, body)))
 
     async def _exchange(self, request: bytes) -> bytes:
         if sys.platform == "win32":
@@ -101,30 +86,9 @@ class HelperClient:
             yield
         except CoveyError:
             raise
-        except TimeoutError:
-            hint = "Look at its log; `covey status` shows whether it answers."
-            raise TimedOut("The helper did not answer in time.", hint) from None
-        except OSError as error:
-            cause = getattr(error, "os_error", error)  # aiohttp wraps it
-            if isinstance(cause, PermissionError):
-                raise NoPermission(f"You may not use the helper's socket {self._path}.") from None
-            if isinstance(cause, BrokenPipeError | ConnectionResetError):
-                raise HelperNotRunning("The helper ended while it was asked.") from None
-            raise HelperNotRunning(f"No helper listens at {self._path}.") from None
+        except (OSError, ValueError) as error:
+            raise failure_of(error, self._path) from None
         except Exception as error:
-            if not isinstance(error, ValueError) and not type(error).__module__.startswith("aiohttp."):
+            if not type(error).__module__.startswith("aiohttp."):
                 raise
-            raise CoveyError(f"What answers at {self._path} is no helper.", "Is --socket right?") from None
-
-
-def _parse(raw: bytes) -> tuple[int, dict[str, Any]]:
-    """Split an answer into its status code and its JSON. Raises ValueError."""
-    head, _, body = raw.partition(b"\r\n\r\n")
-    protocol, code, *_ = [*head.split(None, 2), b"", b""]
-    try:
-        answer = json.loads(body)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    if not protocol.startswith(b"HTTP/1.") or not isinstance(answer, dict):
-        raise ValueError("no answer of a local API")
-    return int(code), answer
+            raise failure_of(ValueError(), self._path) from None

@@ -1,8 +1,3 @@
-"""Covey's version."""
+"""Covey's version; pyproject.toml takes it from here."""
 
-from importlib.metadata import PackageNotFoundError, version
-
-try:
-    VERSION = version("covey")
-except PackageNotFoundError:  # a source tree that was not installed
-    VERSION = "0.0.0"
+VERSION = "0.1.0"

@@ -1,0 +1,78 @@
+"""One call of the local API with nothing but sockets: HTTP/1.0 and JSON over the helper's Unix socket.
+
+Scripts ask for the status again and again; what asyncio, aiohttp and typer cost to import would be most of the answer's time.
+"""
+
+import json
+import socket
+import sys
+import time
+from typing import Any
+
+from protocol.errors import CoveyError, HelperNotRunning, NoPermission, TimedOut, error_from_wire
+
+DEFAULT_SOCKET = "/run/covey/helper.sock"
+CONNECT_TIMEOUT = 3.0  # seconds
+ANSWER_TIMEOUT = 10.0  # seconds, for calls that only ask
+
+
+def call(path: str, method: str, route: str, *, seconds: float = ANSWER_TIMEOUT) -> dict[str, Any]:
+    """Ask the helper at this socket and wait for the answer. Raises as HelperClient does."""
+    if sys.platform == "win32":
+        raise HelperNotRunning("This version of Covey has no helper on Windows.", "Use it on Linux or macOS.")
+    deadline = time.monotonic() + seconds
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(CONNECT_TIMEOUT)
+            connection.connect(path)
+            connection.sendall(request_of(method, route, None))
+            raw = bytearray()
+            while True:
+                connection.settimeout(max(0.01, deadline - time.monotonic()))
+                piece = connection.recv(1 << 16)
+                if not piece:
+                    break
+                raw += piece
+        return answer_of(bytes(raw))
+    except (OSError, ValueError) as error:
+        raise failure_of(error, path) from None
+
+
+def request_of(method: str, route: str, body: dict[str, Any] | None) -> bytes:
+    text = json.dumps(body or {}).encode()
+    head = f"{method} {route} HTTP/1.0\r\nHost: helper\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
+    return head.encode() + text
+
+
+def answer_of(raw: bytes) -> dict[str, Any]:
+    """The answer's JSON. Raises the error that the helper tells, or ValueError for what no helper says."""
+    if not raw:
+        raise HelperNotRunning("The helper ended while it was asked.")
+    head, _, body = raw.partition(b"\r\n\r\n")
+    protocol, code, *_ = [*head.split(None, 2), b"", b""]
+    try:
+        answer = json.loads(body)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not protocol.startswith(b"HTTP/1.") or not isinstance(answer, dict):
+        raise ValueError("no answer of a local API")
+    if int(code) < 400:
+        return answer
+    told = answer.get("error")
+    told = told if isinstance(told, dict) else {}
+    sentence = str(told.get("sentence") or "The helper refused this and did not say why.")
+    raise error_from_wire(str(told.get("code")), sentence, str(told.get("hint") or ""))
+
+
+def failure_of(error: OSError | ValueError, path: object) -> CoveyError:
+    """What went wrong on the way to the helper, as a sentence."""
+    if isinstance(error, TimeoutError):
+        return TimedOut("The helper did not answer in time.", "Look at its log; `covey status` shows whether it answers.")
+    if isinstance(error, ValueError):
+        return CoveyError(f"What answers at {path} is no helper.", "Is --socket right?")
+    cause = getattr(error, "os_error", error)  # aiohttp wraps it
+    if isinstance(cause, PermissionError):
+        return NoPermission(f"You may not use the helper's socket {path}.")
+    if isinstance(cause, BrokenPipeError | ConnectionResetError):
+        return HelperNotRunning("The helper ended while it was asked.")
+    return HelperNotRunning(f"No helper listens at {path}.")
