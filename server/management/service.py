@@ -4,8 +4,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Self, TypeVar
 
 import grpc
@@ -39,6 +39,7 @@ from server.store.addresses import check_range, choose_range, refuse_clash
 
 MAX_BODY = 256 * 1024  # bytes of a sealed request; the longest, with every address and file of a machine, has a few KiB
 HOUSEKEEPING_INTERVAL = 10.0  # seconds
+MAX_LOGINS, MAX_WAITING_LOGINS = 64, 4096  # under way at once; beyond them others wait, and beyond those are sent away
 PRESENCE_ROUNDS = 6  # rounds of housekeeping between two notes of who is here
 
 M = TypeVar("M", bound=Message)
@@ -61,6 +62,7 @@ class ManagementService(management_pb2_grpc.ManagementServiceServicer):
         self._store, self._settings, self._clock = store, settings, clock
         self._housekeeping_interval = housekeeping_interval
         self._hub = Hub(store, settings.credentials_renewal)
+        self._login_slots, self._logins = asyncio.Semaphore(MAX_LOGINS), 0
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -100,7 +102,7 @@ class ManagementService(management_pb2_grpc.ManagementServiceServicer):
         return Empty()
 
     async def Login(self, request: EncryptedMessage, context: Context) -> EncryptedMessage:
-        async with answering(context, "Login"):
+        async with answering(context, "Login"), self._login_slot():
             sender, login = self._open(LoginRequest, request)
             if not login.HasField("meta"):
                 raise CallRefused(grpc.StatusCode.FAILED_PRECONDITION, "a login describes the machine: meta is missing")
@@ -156,6 +158,18 @@ class ManagementService(management_pb2_grpc.ManagementServiceServicer):
         return await self._not_offered(context)
 
     # ---- parts of calls
+
+    @asynccontextmanager
+    async def _login_slot(self) -> AsyncIterator[None]:
+        """Wait for one's turn to log in. After a restart every machine comes, and anybody may try without being let in."""
+        if self._logins >= MAX_LOGINS + MAX_WAITING_LOGINS:
+            raise CallRefused(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many machines log in at once; try again")
+        self._logins += 1
+        try:
+            async with self._login_slots:
+                yield
+        finally:
+            self._logins -= 1
 
     async def _not_offered(self, context: Context) -> EncryptedMessage:
         """Answer at once: NetBird's client waits two seconds for these."""

@@ -9,7 +9,7 @@ from protocol.keys import PublicKey
 from server.store import setup_keys, tables
 from server.store.addresses import candidate_addresses
 from server.store.errors import AddressesUsedUp, NetworkRangeRefused
-from server.store.models import Account, Peer, PeerMeta
+from server.store.models import Account, Peer, PeerMeta, SetupKey
 from server.store.names import candidate_names, label_of
 from server.store.rows import account_of, peer_of, peer_row, setup_key_of
 
@@ -21,13 +21,24 @@ def find_peer(connection: Connection, public_key: PublicKey) -> Peer | None:
     return None if row is None else peer_of(row)
 
 
+def check(connection: Connection, public_key: PublicKey, key_hash: str, now: float) -> None:
+    """Raise what `register` would raise because of the key; changes nothing, so it needs no write lock."""
+    if find_peer(connection, public_key) is None:
+        _usable_key(connection, key_hash, now)
+
+
+def _usable_key(connection: Connection, key_hash: str, now: float) -> SetupKey:
+    of_key = tables.setup_keys.c.key_hash == key_hash
+    row = connection.execute(select(tables.setup_keys).where(of_key).with_for_update()).mappings().first()
+    return setup_keys.check(None if row is None else setup_key_of(row), now)
+
+
 def register(connection: Connection, public_key: PublicKey, key_hash: str, meta: PeerMeta, *, peer_id: str, now: float) -> Peer:
     """Spend a use of the key and add the machine; one that is in already costs nothing (its answer was lost)."""
     if (known := find_peer(connection, public_key)) is not None:
         return known
+    key = _usable_key(connection, key_hash, now)
     of_key = tables.setup_keys.c.key_hash == key_hash
-    row = connection.execute(select(tables.setup_keys).where(of_key).with_for_update()).mappings().first()
-    key = setup_keys.check(None if row is None else setup_key_of(row), now)
     connection.execute(update(tables.setup_keys).where(of_key).values(used=tables.setup_keys.c.used + 1))
     in_account = select(tables.accounts).where(tables.accounts.c.id == key.account_id).with_for_update()
     account = account_of(connection.execute(in_account).mappings().one())

@@ -131,9 +131,12 @@ class Store:
     async def register(self, public_key: PublicKey, key: str, meta: PeerMeta) -> Peer:
         """Let a machine in: its key's use, address and name in one transaction; one that is in already stays as it is.
 
+        A key that is no good costs a read, for anybody may try; only one that is takes the write lock, and is checked again.
+
         Raises SetupKeyMalformed, -Unknown, -Expired, -Revoked, -UsedUp (protocol.errors) or AddressesUsedUp.
         """
         key_hash, peer_id, now = setup_keys.hash_of(key), queries.new_id(), self._clock()
+        await self._database.read(lambda connection: registration.check(connection, public_key, key_hash, now))
         return await self._database.write(
             lambda connection: registration.register(connection, public_key, key_hash, meta, peer_id=peer_id, now=now)
         )

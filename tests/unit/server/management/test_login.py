@@ -18,7 +18,8 @@ from protocol.errors import (
 )
 from protocol.generated.management_pb2 import Empty, EncryptedMessage, HostConfig, LoginRequest, SyncMetaRequest
 from protocol.grpc_errors import error_of
-from protocol.keys import PrivateKey
+from protocol.keys import PrivateKey, PublicKey
+from server.store import Peer
 from tests.unit.server.management.conftest import Clock, Machine, Server, running
 
 NIL = "00000000-0000-0000-0000-000000000000"
@@ -139,6 +140,27 @@ async def test_calls_that_a_hasty_client_gives_up_leave_nothing_half_done(server
     assert await server.store.find_peer(after.private_key.public) is not None
     _, peers = await server.store.members((await server.store.account()).id)
     assert [found.used for found in await server.store.setup_keys()] == [len(peers)]
+
+
+async def test_logins_wait_for_their_turn_and_too_many_are_sent_away(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.management.service.MAX_LOGINS", 1)
+    monkeypatch.setattr("server.management.service.MAX_WAITING_LOGINS", 1)
+    key, arrived, may_go_on, find_peer = await server.setup_key(), asyncio.Semaphore(0), asyncio.Event(), server.store.find_peer
+
+    async def find_peer_later(public_key: PublicKey) -> Peer | None:
+        arrived.release()
+        await may_go_on.wait()
+        return await find_peer(public_key)
+
+    monkeypatch.setattr(server.store, "find_peer", find_peer_later)
+    async with asyncio.TaskGroup() as group:
+        for name in ("alice", "bob"):
+            group.create_task(server.joined(name, key))
+            await arrived.acquire()
+        code, _ = await refusal(server.machine("carol"), key)
+        may_go_on.set()
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    await server.joined("carol", key)
 
 
 async def test_everything_is_still_there_after_a_restart(tmp_path: Path, clock: Clock) -> None:

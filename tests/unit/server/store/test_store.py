@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from protocol.errors import SetupKeyUsedUp
+from protocol.errors import SetupKeyUnknown, SetupKeyUsedUp
 from protocol.keys import PrivateKey
 from server.store import PeerMeta, Store, open_store
 from server.store.errors import (
@@ -19,6 +19,7 @@ from server.store.errors import (
     NoSuchPeer,
     NoSuchSetupKey,
 )
+from server.store.setup_keys import new_key
 
 NETWORK = IPv4Network("100.92.0.0/16")
 
@@ -101,6 +102,19 @@ async def test_writers_wait_for_a_long_read(store: Store, tmp_path: Path) -> Non
     await asyncio.gather(*(store.register(PrivateKey.generate().public, key, PeerMeta()) for _ in range(30)))
     assert reader.execute("SELECT count(*) FROM peers").fetchone() == (0,)
     reader.close()
+
+
+async def test_a_key_that_is_no_good_is_refused_without_waiting_for_the_write_lock(store: Store, tmp_path: Path) -> None:
+    key = (await store.create_setup_key(name="office")).key
+    known = await store.register(PrivateKey.generate().public, key, PeerMeta())
+    writer = sqlite3.connect(tmp_path / "data" / "covey.db", isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    with pytest.raises(SetupKeyUsedUp):
+        await store.register(PrivateKey.generate().public, key, PeerMeta())
+    with pytest.raises(SetupKeyUnknown):
+        await store.register(PrivateKey.generate().public, new_key(), PeerMeta())
+    writer.close()
+    assert await store.register(known.public_key, key, PeerMeta()) == known
 
 
 async def test_what_another_process_writes_is_noticed(store: Store, tmp_path: Path) -> None:
