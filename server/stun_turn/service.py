@@ -55,7 +55,6 @@ class TurnService:
     async def __aenter__(self) -> Self:
         """Raises PortTaken, NoPermission or CoveyError, naming the address."""
         async with contextlib.AsyncExitStack() as stack:
-            group = await stack.enter_async_context(asyncio.TaskGroup())
             stack.callback(self._close_sockets)
             await self._read_own_addresses()
             bound = []
@@ -63,6 +62,7 @@ class TurnService:
                 bound.append(await self._listen(address, stack))
             self._foreign = {ip for ip in self._config.public_addresses if not _is_local(ip)}
             self.addresses = tuple(bound)
+            group = await stack.enter_async_context(asyncio.TaskGroup())  # last: it would wrap what is raised above
             stack.callback(group.create_task(self._watch_own_addresses()).cancel)
             self._stack = stack.pop_all()
         return self
