@@ -44,6 +44,7 @@ class TurnService:
         self._listeners: dict[Address, Listener] = {}
         self._relays: dict[Allocation, Relay] = {}
         self._relayed_at: dict[tuple[int, int], Address] = {}  # IP version, port
+        self._inner_paths: dict[Address, set[tuple[Allocation, int]]] = {}  # open paths to our own foreign addresses
         self._streams: dict[ClientId, Stream] = {}
         self._sources: Counter[bytes] = Counter()  # streams by where they come from
         self._connections = 0  # handed in, those in a TLS handshake too
@@ -271,6 +272,8 @@ class TurnService:
         self._carry_out(self._core.relay_opened(allocation, self._now()))
 
     def _close_relay(self, allocation: Allocation) -> None:
+        for other, channel in self._inner_paths.pop(allocation.relayed, ()):  # whoever binds the port next is no peer of theirs
+            self._forget_path(other, channel, allocation.relayed)
         if relay := self._relays.pop(allocation, None):
             relay.close()
         self._relayed_at.pop((allocation.relayed.ip.version, allocation.relayed.port), None)
@@ -279,6 +282,10 @@ class TurnService:
         log.debug("%s: relays no longer at %s", allocation.client, allocation.relayed)
 
     def _open_path(self, allocation: Allocation, channel: int, peer: Address) -> None:
+        if peer.ip in self._foreign:
+            if not self._is_relayed(peer):
+                return  # the core carries its data, and each datagram is looked at anew
+            self._inner_paths.setdefault(peer, set()).add((allocation, channel))
         relay, client, sockaddr = self._relays[allocation], allocation.client, self._peer_sockaddr(peer)
         target = relay.target(sockaddr)
         relay.open_path(sockaddr, channel)
@@ -288,6 +295,16 @@ class TurnService:
             self._listeners[client.local].open_path(client.remote, channel, target)
 
     def _close_path(self, allocation: Allocation, channel: int, peer: Address) -> None:
+        if peer.ip in self._foreign:
+            inner = self._inner_paths.get(peer, set())
+            if (allocation, channel) not in inner:
+                return
+            inner.remove((allocation, channel))
+            if not inner:
+                del self._inner_paths[peer]
+        self._forget_path(allocation, channel, peer)
+
+    def _forget_path(self, allocation: Allocation, channel: int, peer: Address) -> None:
         client = allocation.client
         if relay := self._relays.get(allocation):
             relay.close_path(self._peer_sockaddr(peer))
@@ -300,10 +317,16 @@ class TurnService:
     # -- one allocation to another, where our public address is not this machine's own -----------------------------------
 
     def _peer_sockaddr(self, peer: Address) -> Sockaddr:
-        """Behind 1:1 NAT our own relayed addresses are reached over loopback: not every NAT turns packets around."""
-        if peer.ip in self._foreign:
+        """Behind 1:1 NAT our own relayed addresses are reached over loopback: not every NAT turns packets around.
+
+        Only they: other UDP services of this machine have ports in their range, too.
+        """
+        if peer.ip in self._foreign and self._is_relayed(peer):
             return to_sockaddr(Address(ipaddress.ip_address("::1" if peer.is_ipv6 else "127.0.0.1"), peer.port))
         return to_sockaddr(peer)
+
+    def _is_relayed(self, peer: Address) -> bool:
+        return self._relayed_at.get((peer.ip.version, peer.port)) == peer
 
     def _peer_of(self, sockaddr: Sockaddr) -> Address:
         peer = from_sockaddr(sockaddr)

@@ -137,6 +137,39 @@ async def test_relayed_addresses_reach_each_other_where_the_public_address_is_be
         await check_between(one, two)
 
 
+async def test_behind_nat_no_service_on_loopback_is_a_peer_not_even_on_the_port_of_a_former_relay() -> None:
+    public = ip_address("203.0.113.1")
+    with udp_peer() as (service_sock, held):
+        async with (
+            turn(public=public, allowed_peers=(), relay_ports=(held.port, held.port + 50)) as service,
+            SocketClient.udp(service.addresses[0]) as one,
+            SocketClient.udp(service.addresses[0]) as two,
+        ):
+            first, second = await one.allocate(), await two.allocate()
+
+            async def send_by_channel_and_indication(channel: int, peer: Address) -> None:
+                await one.send(codec.pack_channel_data(channel, b"x"))
+                await one.send(indication(peer, b"x"))
+                await one.exchange(BINDING)  # behind it in the same queue
+
+            await one.bind_channel(0x4001, Address(public, held.port))
+            await send_by_channel_and_indication(0x4001, Address(public, held.port))
+            with pytest.raises(BlockingIOError):
+                service_sock.recv(100)
+
+            await one.bind_channel(0x4002, second)  # a fast path
+            assert error_of(await two.request(Method.REFRESH, (Attribute.LIFETIME, bytes(4)))) == 0
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as heir:
+                heir.setblocking(False)
+                heir.bind(("127.0.0.1", second.port))
+                await send_by_channel_and_indication(0x4002, second)
+                with pytest.raises(BlockingIOError):
+                    heir.recv(100)
+                heir.sendto(b"not from a peer", ("127.0.0.1", first.port))
+                for _ in range(3):  # answers alone come back
+                    assert (await one.exchange(BINDING)).method == Method.BINDING
+
+
 async def check_between(one: SocketClient, two: SocketClient) -> None:
     first, second = await one.allocate(), await two.allocate()
     await one.bind_channel(0x4001, second)
