@@ -291,10 +291,12 @@ class TurnCore:
                 return [Released()]
             case Allocate(ipv6=False) if code == 440:
                 return [self._request(Allocate(ipv6=True), now)]
-            case CreatePermission(ips) if code not in (401, 437, 438, 441):
+            case CreatePermission(ips) if code == 401 and len(ips) > 1:  # expired credentials still do for those it knows
+                return [self._request(CreatePermission((ip,)), now) for ip in ips]
+            case CreatePermission(ips) if code not in (437, 438, 441):
                 self.permissions.refuse(ips, now)
                 return []
-            case ChannelBind(peer) if code not in (401, 437, 438, 441):
+            case ChannelBind(peer) if code not in (437, 438, 441):
                 was_bound = self.channels.number_of(peer) is not None
                 self.channels.refuse(peer, now)
                 return [Unbound(peer)] if was_bound else []

@@ -198,6 +198,18 @@ def test_one_forbidden_address_does_not_take_the_others_with_it() -> None:
     assert core.permissions.deadline == 60.0
 
 
+def test_credentials_that_ran_out_cost_new_peers_and_nothing_else() -> None:
+    core = allocated()
+    core.permit(PEER.ip, 0.0)
+    core.permit(OTHER.ip, 0.0)
+    both = only(core.time_passed(0.0))
+    first, second = requests(core.receive(refuse(both, 401, nonce=b"n1", realm="covey"), 1.0))
+    core.receive(succeed(first), 1.0)
+    assert core.receive(refuse(second, 401, nonce=b"n1", realm="covey"), 1.0) == []
+    assert core.state is State.ALLOCATED
+    assert [core.permissions.is_granted(peer.ip) for peer in (PEER, OTHER)].count(True) == 1
+
+
 def test_what_is_sent_too_early_waits_for_the_permission() -> None:
     core = allocated()
     for number in range(10):
