@@ -50,12 +50,15 @@ async def serving_grpc(path: Path, tls: ServerTls | None, *servicers: Callable[[
 
 
 def is_worth_a_line(record: logging.LogRecord) -> bool:
-    """A filter for what gRPC logs: that a stranger sent bytes that are no message is nothing to fill a log with tracebacks."""
+    """A filter for what gRPC logs: what any stranger can bring about is nothing to fill a log with tracebacks."""
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, DecodeError):
         log.debug("a call was no message: %s", error)
-        return False
-    return True
+    elif type(error).__name__ == "ExecuteBatchError":
+        log.debug("a client left while its call was being ended")
+    else:
+        return True
+    return False
 
 
 def credentials_of(tls: ServerTls) -> grpc.ServerCredentials:

@@ -26,7 +26,7 @@ from protocol.generated.management_pb2 import (
     SyncResponse,
 )
 from protocol.keys import PublicKey
-from server.management.answers import CallRefused, Context, answering
+from server.management.answers import CallRefused, Context, answering, write
 from server.management.configuration import netbird_config, peer_config
 from server.management.hub import Hub, Session, overdue
 from server.management.local_networks import networks_in_use
@@ -225,12 +225,12 @@ class ManagementService(management_pb2_grpc.ManagementServiceServicer):
             match session.outbox.next_step(loop.time()):
                 case SendMap(content, with_config):
                     config = netbird_config(self._settings, session.peer.id, self._clock()) if with_config else None
-                    await context.write(self._seal(content.sync_response(config), sender))
+                    await write(context, self._seal(content.sync_response(config), sender))
                 case SendConfig():
                     config = netbird_config(self._settings, session.peer.id, self._clock())
-                    await context.write(self._seal(SyncResponse(netbirdConfig=config).SerializeToString(), sender))
+                    await write(context, self._seal(SyncResponse(netbirdConfig=config).SerializeToString(), sender))
                 case SendFarewell(serial):
-                    await context.write(self._seal(farewell(serial), sender))
+                    await write(context, self._seal(farewell(serial), sender))
                 case Wait(until):
                     try:
                         async with asyncio.timeout_at(until):

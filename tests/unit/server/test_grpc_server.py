@@ -26,12 +26,17 @@ async def everybody(key: PublicKey) -> PublicKey:
 
 
 @pytest.fixture
-async def channel(tmp_path: Path) -> AsyncIterator[grpc.aio.Channel]:
+def service() -> SignalService:
+    return SignalService(everybody, write_timeout=0.05)
+
+
+@pytest.fixture
+async def channel(tmp_path: Path, service: SignalService) -> AsyncIterator[grpc.aio.Channel]:
     """A channel to signal that sends whatever bytes it is given."""
     path = tmp_path / "grpc"
     async with (
         asyncio.timeout(20),
-        serving_grpc(path, None, lambda server: add_SignalExchangeServicer_to_server(SignalService(everybody), server)),
+        serving_grpc(path, None, lambda server: add_SignalExchangeServicer_to_server(service, server)),
         grpc.aio.insecure_channel(f"unix:{path}") as channel,
     ):
         yield channel
@@ -63,3 +68,20 @@ async def test_bytes_that_are_no_message_end_only_the_half_that_they_came_on(
     assert await bob.read() == message
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
     bob.cancel()
+
+
+async def test_a_client_that_read_nothing_and_leaves_is_no_error(
+    channel: grpc.aio.Channel, service: SignalService, caplog: pytest.LogCaptureFixture
+) -> None:
+    connect: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(f"{SIGNAL}/ConnectStream")
+    send: Unary = channel.unary_unary(f"{SIGNAL}/Send")
+    bob = connect(metadata=((PEER_ID, BOB),))
+    await bob.initial_metadata()
+    message = EncryptedMessage(remoteKey=BOB, body=bytes(60_000)).SerializeToString()
+    while service.streams:
+        await send(message)
+    caplog.set_level(logging.DEBUG, "server.grpc_server")
+    bob.cancel()
+    while "left" not in caplog.text:
+        await asyncio.sleep(0.005)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]

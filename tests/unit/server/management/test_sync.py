@@ -4,11 +4,13 @@ import asyncio
 import dataclasses
 import logging
 from pathlib import Path
+from typing import NoReturn, cast
 
 import grpc
 import pytest
 
-from protocol.generated.management_pb2 import SyncRequest
+from protocol.generated.management_pb2 import EncryptedMessage, SyncRequest
+from server.management.answers import Context
 from server.management.hub import EPHEMERAL_LIFETIME
 from server.store import open_store
 from tests.unit.server.management.conftest import BOUND, SETTINGS, Clock, Machine, Server, running
@@ -183,6 +185,30 @@ async def test_clients_that_vanish_are_forgotten_without_a_complaint(server: Ser
         while server.service.stream_count:
             await asyncio.sleep(0.01)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+class Unread:
+    """The call of a machine that does not read."""
+
+    aborted_with: grpc.StatusCode | None = None
+
+    async def write(self, message: EncryptedMessage) -> None:
+        await asyncio.Event().wait()
+
+    async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: object = ()) -> NoReturn:
+        self.aborted_with = code
+        raise grpc.aio.AbortError(details)
+
+
+async def test_a_machine_that_does_not_read_is_cut_off(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.management.answers.WRITE_TIMEOUT", 0.01)
+    alice, call = await server.joined("alice", await server.setup_key()), Unread()
+    request = alice.sealed(SyncRequest(meta=alice.meta()), await alice.server_key())
+    async with asyncio.timeout(BOUND):
+        with pytest.raises(grpc.aio.AbortError):
+            await server.service.Sync(request, cast(Context, call))
+    assert call.aborted_with is grpc.StatusCode.UNAVAILABLE
+    assert server.service.stream_count == 0
 
 
 async def refuses_to_sync(machine: Machine) -> None:
