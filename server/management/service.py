@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
+from sqlalchemy.exc import DBAPIError
 
 from protocol.envelope import open_sealed, seal
 from protocol.errors import LoginNeeded
@@ -212,10 +213,15 @@ class ManagementService(management_pb2_grpc.ManagementServiceServicer):
         return peer
 
     async def _update_meta(self, peer: Peer, message: PeerSystemMeta) -> None:
+        """Keep what a machine says of itself. A full disk or a locked database keeps nobody out who is in."""
         meta = meta_of(message)
         if meta.hostname and meta != peer.meta:
-            await self._store.update_meta(peer, meta)
-            self._hub.mark_stale()
+            try:
+                await self._store.update_meta(peer, meta)
+            except DBAPIError as error:
+                log.warning("peer %s: what it says of itself could not be kept: %s", peer.public_key.short, error.orig)
+            else:
+                self._hub.mark_stale()
 
     async def _serve(self, session: Session, context: Context) -> None:
         """Carry out what the outbox says until the stream ends."""

@@ -13,6 +13,16 @@ class DataFolderUnusable(CoveyError):
     hint = "Run it as the user that `covey-server up` runs as, or give another --data-dir."
 
 
+class SystemRefuses(CoveyError):
+    code = "system-refuses"
+    hint = "Is the disk full (`df -h`), or does the file belong to another user?"
+
+
+class DatabaseUnusable(CoveyError):
+    code = "database-unusable"
+    hint = "Is the disk full (`df -h`), or is another program at the database? Then try again."
+
+
 class DatabaseUnreadable(CoveyError):
     code = "database-unreadable"
     hint = "Put back a copy of covey.db; one is kept beside it from before the last upgrade (covey.db.REVISION.backup)."

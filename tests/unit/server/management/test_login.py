@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import sqlite3
 from pathlib import Path
 
 import grpc
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from protocol.errors import (
     CoveyError,
@@ -57,6 +59,20 @@ async def test_a_later_login_needs_no_key_and_keeps_name_and_address(server: Ser
     found = await server.store.find_peer(machine.private_key.public)
     assert found is not None
     assert (found.name, found.meta.hostname, found.meta.netbird_version) == ("alice", "renamed", "0.78.0")
+
+
+async def test_a_full_disk_keeps_nobody_out_who_is_in(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*_: object) -> None:
+        raise OperationalError("UPDATE", {}, sqlite3.OperationalError("database or disk is full"))
+
+    machine = await server.joined("alice", await server.setup_key())
+    machine.version = "0.78.0"
+    monkeypatch.setattr(server.store, "update_meta", fail)
+    await machine.login()
+    await (await machine.sync()).next()
+    assert "database or disk is full" in caplog.text
 
 
 async def test_a_machine_whose_answer_was_lost_registers_again_at_no_cost(server: Server) -> None:
