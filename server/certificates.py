@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
@@ -120,7 +121,7 @@ def load_certificate(chain_file: Path, key_file: Path) -> Certificate:
         raise CertificateUnusable(f"{chain_file} holds no certificate in PEM") from None
     try:
         key = serialization.load_pem_private_key(key_pem, password=None)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise CertificateUnusable(f"{key_file} holds no private key in PEM without a password") from None
     if key.public_key() != chain[0].public_key():
         raise CertificateUnusable(f"the key in {key_file} does not belong to the certificate in {chain_file}")
@@ -166,14 +167,17 @@ class ServerTls:
     def __init__(self, chain_file: Path, key_file: Path) -> None:
         self._files = chain_file, key_file
         self.certificate = load_certificate(chain_file, key_file)
-        self._seen = self._stamps()
+        self._seen: tuple[int, ...] | None = self._stamps()
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.context.set_alpn_protocols(ALPN)
         self._load_into_context()
 
     def reload(self) -> bool:
-        """Take in changed files for new connections; say whether there were any. Bad ones leave all as it is, with a warning."""
+        """Take in changed files for new connections; say whether there were any.
+
+        Bad ones leave all as it is, with a warning, and are looked at again the next time. Nothing in them ends the server.
+        """
         stamps = self._stamps()
         if stamps == self._seen:
             return False
@@ -183,8 +187,9 @@ class ServerTls:
             if certificate == self.certificate:
                 return False
             self._load_into_context()
-        except CoveyError as error:
-            log.warning("the renewed certificate is not used: %s", error)
+        except Exception as error:
+            log.warning("the renewed certificate is not used: %s", error, exc_info=not isinstance(error, CoveyError))
+            self._seen = None
             return False
         self.certificate = certificate
         return True
@@ -197,6 +202,7 @@ class ServerTls:
 
     def _stamps(self) -> tuple[int, ...]:
         try:
-            return tuple(file.stat().st_mtime_ns for file in self._files)
+            found = [file.stat() for file in self._files]
         except OSError:
             return ()
+        return tuple(stamp for one in found for stamp in (one.st_mtime_ns, one.st_ctime_ns, one.st_ino))

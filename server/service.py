@@ -22,7 +22,7 @@ from server.front_door.listeners import listen_on, with_ipv6
 from server.grpc_server import serving_grpc
 from server.management import ManagementService, ManagementSettings
 from server.reachability import Reachability, ipv4_first, stun_of
-from server.server_info import write_server_info
+from server.server_info import SERVER_INFO, write_server_info
 from server.signal.service import SignalService
 from server.store import open_store
 from server.store.folder import prepare_folder
@@ -93,7 +93,7 @@ async def serving(
         stack.callback(management.end_streams)
         stack.callback(door.close)
         door.open()
-        write_server_info(config.data_dir, reachability)
+        _note_where_we_are(config, reachability)
         on_ready(reachability, tuple(Address.of(*listener.getsockname()[:2]) for listener in listeners))
         yield tls, reachability
 
@@ -140,6 +140,14 @@ def _management_settings(config: ServerConfig, reachability: Reachability) -> Ma
     )
 
 
+def _note_where_we_are(config: ServerConfig, reachability: Reachability) -> None:
+    """For join links. The machines that are in need none, so that a full disk ends nothing."""
+    try:
+        write_server_info(config.data_dir, reachability)
+    except OSError as error:
+        log.warning("join links cannot be made or are old: %s cannot be written: %s", SERVER_INFO, error.strerror)
+
+
 async def _watch_certificate(
     config: ServerConfig, tls: ServerTls | None, reachability: Reachability, look_again: asyncio.Event
 ) -> None:
@@ -152,5 +160,5 @@ async def _watch_certificate(
         if tls.reload():
             certificate = tls.certificate
             renewed = replace(reachability, names=certificate.public_names, fingerprint=certificate.fingerprint)
-            write_server_info(config.data_dir, renewed)
+            _note_where_we_are(config, renewed)
             log.info("the certificate was renewed")

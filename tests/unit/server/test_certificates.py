@@ -6,8 +6,16 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
-from server.certificates import CertificateUnusable, ServerTls, load_certificate, make_self_signed, own_certificate
+from server.certificates import (
+    Certificate,
+    CertificateUnusable,
+    ServerTls,
+    load_certificate,
+    make_self_signed,
+    own_certificate,
+)
 
 ADDRESSES = [ip_address("203.0.113.10"), ip_address("2001:db8::10")]
 
@@ -81,6 +89,37 @@ def test_a_bad_renewal_changes_nothing(tmp_path: Path) -> None:
     assert not tls.reload()
     assert tls.certificate == before
     assert served_by(tls.context) == before.fingerprint
+
+
+def test_files_that_replaced_others_of_the_same_time_are_noticed(tmp_path: Path) -> None:
+    certificate, key = own_certificate(tmp_path, ADDRESSES)
+    tls = ServerTls(certificate, key)
+    for file, content in zip((certificate, key), make_self_signed(ADDRESSES), strict=True):
+        times, new = file.stat(), tmp_path / "new"
+        new.write_bytes(content)
+        new.replace(file)
+        os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert tls.reload()
+
+
+@pytest.mark.parametrize("error", [CertificateUnusable("the key is not there yet"), UnsupportedAlgorithm("unknown curve")])
+def test_a_renewal_that_failed_in_whatever_way_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: Path) -> Certificate:
+        raise error
+
+    certificate, key = own_certificate(tmp_path, ADDRESSES)
+    tls = ServerTls(certificate, key)
+    before = tls.certificate
+    for file, content in zip((certificate, key), make_self_signed(ADDRESSES), strict=True):
+        file.write_bytes(content)
+    os.utime(certificate, ns=(1, 1))
+    with monkeypatch.context() as broken:
+        broken.setattr("server.certificates.load_certificate", fail)
+        assert not tls.reload()
+    assert tls.certificate == before
+    assert tls.reload()
 
 
 def served_by(context: ssl.SSLContext) -> bytes:
