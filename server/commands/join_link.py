@@ -12,11 +12,13 @@ import typer
 from protocol.join_link import JoinLink
 from server.server_info import read_server_info
 
+KEY_LIFETIME = 7 * 86400.0  # seconds
+
 
 def join_link(
     data_dir: Annotated[Path, typer.Option(help="The folder that `covey-server up` uses.")],
     with_setup_key: Annotated[
-        bool, typer.Option("--with-setup-key", help="Put a fresh setup key into the link, good for one machine.")
+        bool, typer.Option("--with-setup-key", help="Put a fresh setup key into the link, good for one machine and a week.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
@@ -38,7 +40,7 @@ def join_link(
         return
     print(link)
     key_hint = "" if with_setup_key else " --setup-key KEY"
-    good_for = "It lets in one machine; treat it like a password." if with_setup_key else "It holds no setup key."
+    good_for = "It lets in one machine within 7 days; treat it like a password." if with_setup_key else "It holds no setup key."
     print(f"\n{good_for} On that machine:\n  covey up --join LINK{key_hint}", file=sys.stderr)
 
 
@@ -48,4 +50,4 @@ async def _new_setup_key(data_dir: Path) -> str:
     from server.store import open_store
 
     async with open_store(data_dir, must_exist=True) as store:
-        return (await create_setup_key(store, name="join link")).key
+        return (await create_setup_key(store, name="join link", expires_in=KEY_LIFETIME)).key

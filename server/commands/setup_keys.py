@@ -11,6 +11,7 @@ import typer
 
 from protocol.errors import UsageError
 from server.commands.tables import print_table, time_text
+from server.store.folder import DATABASE
 from server.store.models import NewSetupKey, SetupKey
 from server.store.store import Store, open_store
 
@@ -82,6 +83,7 @@ def create(
 ) -> None:
     """Make a setup key and show it, this once."""
     lifetime = None if expires_in is None else parse_duration(expires_in)
+    is_new = not (data_dir / DATABASE).exists()
 
     async def make() -> NewSetupKey:
         async with open_store(data_dir) as store:
@@ -90,6 +92,8 @@ def create(
             )
 
     made = asyncio.run(make())
+    if is_new:
+        typer.echo(f"No server has run on {data_dir} yet; this key is for a new one.", err=True)
     if as_json:
         print(json.dumps({**_described(made.record), "key": made.key}))
         return

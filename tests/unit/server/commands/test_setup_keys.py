@@ -61,6 +61,13 @@ def test_only_create_makes_a_database_where_there_is_none(tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir())
 
 
+def test_create_says_where_no_server_has_run_yet(tmp_path: Path) -> None:
+    words = ("create", "--data-dir", str(tmp_path), "--name", "x")
+    first, second = (CliRunner().invoke(setup_keys.app, words) for _ in range(2))
+    assert f"No server has run on {tmp_path} yet" in first.stderr
+    assert "No server has run" not in first.stdout + second.output
+
+
 @pytest.mark.parametrize("flags", [("--name", " "), ("--name", "x", "--usage-limit", "0"), ("--name", "x", "--expires-in", "0s")])
 def test_wrong_wishes_are_usage_errors(tmp_path: Path, flags: tuple[str, ...]) -> None:
     with pytest.raises(UsageError):
