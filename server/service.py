@@ -18,7 +18,7 @@ from server.certificates import ServerTls, own_certificate
 from server.config import ServerConfig, addresses_of_default_route
 from server.files import socket_folder, turn_secret
 from server.front_door.door import Backends, FrontDoor
-from server.front_door.listeners import listen_on, with_ipv6
+from server.front_door.listeners import in_both_families, listen_on
 from server.grpc_server import serving_grpc
 from server.management import ManagementService, ManagementSettings
 from server.reachability import Reachability, ipv4_first, stun_of
@@ -55,12 +55,11 @@ async def serving(
     addresses = ipv4_first(config.public_address or addresses_of_default_route())
     if not addresses:
         raise UsageError("this machine has no default route to tell its address from", "Give its --public-address.")
-    has_ipv6 = any(address.version == 6 for address in addresses)
     async with contextlib.AsyncExitStack() as stack:
         await asyncio.to_thread(prepare_folder, config.data_dir)
         stack.enter_context(lock_folder(config.data_dir))
         tls = _load_tls(config)
-        listeners = [stack.enter_context(listen_on(where)) for where in with_ipv6(config.listen, has_ipv6)]
+        listeners = [stack.enter_context(listen_on(where)) for where in in_both_families(config.listen, addresses)]
         store = await stack.enter_async_context(open_store(config.data_dir))
         turn = None
         turn_port = config.listen_turn.port
@@ -111,16 +110,16 @@ def _secret(config: ServerConfig) -> str:
 
 
 def _turn_config(config: ServerConfig, addresses: tuple[IPAddress, ...]) -> TurnConfig:
-    has_ipv6 = any(address.version == 6 for address in addresses)
     return TurnConfig(
         secret=_secret(config),
         realm=config.turn.realm,
-        listen=with_ipv6(config.listen_turn, has_ipv6),
+        listen=in_both_families(config.listen_turn, addresses),
         public_addresses=addresses,
         relay_ports=config.turn.relay_ports,
         user_quota=config.turn.user_quota,
         total_quota=config.turn.total_quota,
         allowed_peers=config.turn.allowed_peers,
+        max_connections_per_source=config.connections_per_source,
         own_addresses=own_addresses,
     )
 

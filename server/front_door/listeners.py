@@ -2,8 +2,9 @@
 
 import errno
 import socket
+from collections.abc import Iterable
 
-from protocol.addresses import Address
+from protocol.addresses import Address, IPAddress
 from protocol.errors import CoveyError, NoPermission, PortTaken
 
 BACKLOG = 1024  # connections that wait to be accepted: after a restart all helpers come at once
@@ -45,8 +46,12 @@ def listen_on(address: Address) -> socket.socket:
     return sock
 
 
-def with_ipv6(address: Address, has_ipv6: bool) -> tuple[Address, ...]:
-    """Where to listen: beside 0.0.0.0 on [::] too, if the server has a public IPv6 address."""
-    if has_ipv6 and address.host == "0.0.0.0":
-        return address, Address.of("::", address.port)
+def in_both_families(address: Address, public: Iterable[IPAddress]) -> tuple[Address, ...]:
+    """Where to listen: beside 0.0.0.0 on [::] too, and the other way round, if the server has a public address there."""
+    versions = {ip.version for ip in public}
+    match address.host:
+        case "0.0.0.0" if 6 in versions:
+            return address, Address.of("::", address.port)
+        case "::" if 4 in versions:
+            return address, Address.of("0.0.0.0", address.port)
     return (address,)
