@@ -4,7 +4,7 @@ import contextlib
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from protocol.errors import CoveyError
@@ -28,9 +28,27 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
+        sync_folder(path.parent)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in it outlast a power failure."""
+    with contextlib.suppress(OSError):  # Windows, and file systems that sync no folders
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_drafts(data_dir: Path, names: Iterable[str]) -> None:
+    """Delete what writing these files left behind when power failed. Needs the lock: nobody may be writing."""
+    for name in names:
+        for draft in data_dir.glob(f".{name}.{'[0-9a-f]' * 8}"):
+            draft.unlink(missing_ok=True)
 
 
 def turn_secret(data_dir: Path) -> str:

@@ -14,9 +14,9 @@ from protocol.addresses import Address, IPAddress
 from protocol.errors import UsageError
 from protocol.generated.management_pb2_grpc import add_ManagementServiceServicer_to_server
 from protocol.generated.signalexchange_pb2_grpc import add_SignalExchangeServicer_to_server
-from server.certificates import ServerTls, own_certificate
+from server.certificates import CERTIFICATE, KEY, ServerTls, own_certificate
 from server.config import ServerConfig, addresses_of_default_route
-from server.files import socket_folder, turn_secret
+from server.files import TURN_SECRET, remove_drafts, socket_folder, turn_secret
 from server.front_door.door import Backends, FrontDoor
 from server.front_door.listeners import in_both_families, listen_on
 from server.grpc_server import serving_grpc
@@ -25,7 +25,7 @@ from server.reachability import Reachability, ipv4_first, stun_of
 from server.server_info import SERVER_INFO, write_server_info
 from server.signal.service import SignalService
 from server.store import open_store
-from server.store.folder import prepare_folder
+from server.store.folder import MANAGEMENT_KEY, prepare_folder
 from server.stun_turn import TurnConfig, TurnService, own_addresses
 from server.unix import allow_many_descriptors, lock_folder, on_signals
 from server.web.app import make_app
@@ -58,6 +58,7 @@ async def serving(
     async with contextlib.AsyncExitStack() as stack:
         await asyncio.to_thread(prepare_folder, config.data_dir)
         stack.enter_context(lock_folder(config.data_dir))
+        remove_drafts(config.data_dir, (CERTIFICATE, KEY, MANAGEMENT_KEY, SERVER_INFO, TURN_SECRET))
         tls = _load_tls(config)
         listeners = [stack.enter_context(listen_on(where)) for where in in_both_families(config.listen, addresses)]
         store = await stack.enter_async_context(open_store(config.data_dir))

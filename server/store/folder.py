@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from protocol.keys import PrivateKey
+from server.files import sync_folder
 from server.store.errors import DataFolderUnusable, ManagementKeyUnreadable
 
 DATABASE = "covey.db"
@@ -57,5 +58,6 @@ def _create(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         with contextlib.suppress(FileExistsError):
             os.link(draft, path)
+        sync_folder(path.parent)
     finally:
         draft.unlink()
