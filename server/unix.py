@@ -38,6 +38,17 @@ def lock_folder(data_dir: Path) -> IO[bytes]:
     return file
 
 
+def is_locked(data_dir: Path) -> bool:
+    """Whether a server runs on the folder."""
+    if not (data_dir / LOCK).exists():
+        return False
+    try:
+        lock_folder(data_dir).close()
+    except ServerAlreadyRunning:
+        return True
+    return False
+
+
 def allow_many_descriptors() -> None:
     """Raise the limit: each helper holds three, at the front door, towards gRPC, and gRPC's own."""
     if sys.platform != "win32":

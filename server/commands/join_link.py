@@ -46,8 +46,8 @@ def join_link(
 
 async def _new_setup_key(data_dir: Path) -> str:
     """Make a one-off setup key in the server's database, whether it runs or not."""
+    from server.commands.opening import open_beside_server
     from server.commands.setup_keys import create_setup_key
-    from server.store import open_store
 
-    async with open_store(data_dir, must_exist=True) as store:
+    async with open_beside_server(data_dir) as store:
         return (await create_setup_key(store, name="join link", expires_in=KEY_LIFETIME)).key

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from server.commands.opening import open_beside_server
 from server.commands.tables import print_table, time_text
 from server.store.models import Account, Peer
-from server.store.store import open_store
 
 app = typer.Typer(help="Machines in the network: list, remove.", no_args_is_help=True)
 
@@ -22,7 +22,7 @@ def list_peers(data_dir: DataDir, as_json: AsJson = False) -> None:
     """List the machines."""
 
     async def ask() -> tuple[Account, list[Peer]]:
-        async with open_store(data_dir, must_exist=True) as store:
+        async with open_beside_server(data_dir) as store:
             return await store.members((await store.account()).id)
 
     account, peers = asyncio.run(ask())
@@ -56,7 +56,7 @@ def remove(
     """Take a machine out of the network; a running server tells it and all others within a second."""
 
     async def change() -> Peer:
-        async with open_store(data_dir, must_exist=True) as store:
+        async with open_beside_server(data_dir) as store:
             peer = await store.find_by_id_or_name(machine)
             await store.remove_peers([peer.id])
             return peer

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from protocol.errors import UsageError
+from server.commands.opening import open_beside_server
 from server.commands.tables import print_table, time_text
 from server.store.folder import DATABASE
 from server.store.models import NewSetupKey, SetupKey
-from server.store.store import Store, open_store
+from server.store.store import Store
 
 MAX_NAME = 100
 MAX_USES = 1_000_000
@@ -86,7 +87,7 @@ def create(
     is_new = not (data_dir / DATABASE).exists()
 
     async def make() -> NewSetupKey:
-        async with open_store(data_dir) as store:
+        async with open_beside_server(data_dir, must_exist=False) as store:
             return await create_setup_key(
                 store, name=name, reusable=reusable, expires_in=lifetime, usage_limit=usage_limit, ephemeral=ephemeral
             )
@@ -106,7 +107,7 @@ def list_keys(data_dir: DataDir, as_json: AsJson = False) -> None:
     """List the setup keys, without the keys themselves."""
 
     async def ask() -> list[SetupKey]:
-        async with open_store(data_dir, must_exist=True) as store:
+        async with open_beside_server(data_dir) as store:
             return await store.setup_keys()
 
     keys, now = asyncio.run(ask()), time.time()
@@ -141,7 +142,7 @@ def revoke(
     """Let nobody in with this key any more. Machines that joined with it stay."""
 
     async def change() -> SetupKey:
-        async with open_store(data_dir, must_exist=True) as store:
+        async with open_beside_server(data_dir) as store:
             return await store.revoke_setup_key(key_id)
 
     key = asyncio.run(change())

@@ -33,6 +33,11 @@ class DatabaseTooNew(CoveyError):
     hint = "Install the newer version again, or put back the copy of covey.db from before the upgrade."
 
 
+class ServerOutdated(CoveyError):
+    code = "server-outdated"
+    hint = "Restart covey-server first; it then upgrades its database."
+
+
 class ManagementKeyUnreadable(CoveyError):
     code = "management-key-unreadable"
     hint = "Put management.key back from a copy; or delete it: machines that are connected then reconnect by themselves."

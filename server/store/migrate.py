@@ -1,12 +1,13 @@
 """Bring a database to the tables that this version knows: a copy first, then all steps in one transaction."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DatabaseError
 
-from server.store.errors import DatabaseTooNew, DatabaseUnreadable
+from server.store.errors import DatabaseTooNew, DatabaseUnreadable, ServerOutdated
 from server.store.sqlite import Database, back_up
 
 HEAD = "0001"  # the newest file in migrations/versions
@@ -15,14 +16,17 @@ SCRIPTS = Path(__file__).parent / "migrations"
 log = logging.getLogger(__name__)
 
 
-async def migrate(database: Database, *, scripts: Path = SCRIPTS, head: str = HEAD) -> None:
+async def migrate(
+    database: Database, may_migrate: Callable[[], bool] = lambda: True, *, scripts: Path = SCRIPTS, head: str = HEAD
+) -> None:
     """Upgrade to `head`; costs one query if the database is there already. On failure the database is as it was.
 
-    Raises DatabaseTooNew if a later version of ours wrote it, DatabaseUnreadable if it is no database.
+    Raises DatabaseTooNew if a later version of ours wrote it, DatabaseUnreadable if it is no database, ServerOutdated if an
+    upgrade is due and `may_migrate` says no.
     """
     try:
         if await database.read(_revision) != head:
-            await database.migrate(lambda connection: _upgrade(connection, database.file, scripts, head))
+            await database.migrate(lambda connection: _upgrade(connection, database.file, may_migrate, scripts, head))
     except DatabaseError as error:
         raise DatabaseUnreadable(f"cannot use the database {database.file}: {error.orig}") from error
 
@@ -34,7 +38,7 @@ def _revision(connection: Connection) -> str | None:
     return found
 
 
-def _upgrade(connection: Connection, database: Path, scripts: Path, head: str) -> None:
+def _upgrade(connection: Connection, database: Path, may_migrate: Callable[[], bool], scripts: Path, head: str) -> None:
     """Under the write lock: another process may have upgraded it since."""
     from alembic import command
     from alembic.config import Config
@@ -51,6 +55,8 @@ def _upgrade(connection: Connection, database: Path, scripts: Path, head: str) -
         known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
         if revision not in known:
             raise DatabaseTooNew(f"a newer version of covey-server wrote {database} (revision {revision}, this one knows {head})")
+        if not may_migrate():
+            raise ServerOutdated(f"the server that runs on {database.parent} is older than this program")
         copy = database.with_name(f"{database.name}.{revision}.backup")
         back_up(database, copy)
         log.info("the database moves from revision %s to %s; a copy of it is %s", revision, head, copy)

@@ -21,18 +21,25 @@ Clock = Callable[[], float]
 
 
 @asynccontextmanager
-async def open_store(data_dir: Path, *, must_exist: bool = False, clock: Clock = time.time) -> AsyncIterator["Store"]:
+async def open_store(
+    data_dir: Path,
+    *,
+    must_exist: bool = False,
+    may_migrate: Callable[[], bool] = lambda: True,
+    clock: Clock = time.time,
+) -> AsyncIterator["Store"]:
     """Open the data folder's database, make or upgrade it first.
 
     Args:
         must_exist: raise NoServerHere instead of making a database where there is none.
+        may_migrate: asked before an older database is upgraded; if it says no, ServerOutdated is raised.
         clock: unix seconds.
     """
     if must_exist and not (data_dir / DATABASE).exists():
         raise NoServerHere(f"there is no Covey server in {data_dir}")
     database = Database(await asyncio.to_thread(prepare_folder, data_dir))
     try:
-        await migrate(database)
+        await migrate(database, may_migrate)
         if not await database.read(queries.has_account):
             await database.write(lambda connection: queries.make_default_account(connection, clock()))
         yield Store(database, data_dir, clock)

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 from server.store import open_store
-from server.store.errors import DatabaseTooNew
+from server.store.errors import DatabaseTooNew, ServerOutdated
 from server.store.migrate import HEAD, SCRIPTS, migrate
 from server.store.sqlite import Database
 from server.store.tables import metadata
@@ -58,10 +59,10 @@ def scripts_with(step: str, folder: Path) -> Path:
     return scripts
 
 
-async def upgrade(database: Path, scripts: Path) -> None:
+async def upgrade(database: Path, scripts: Path, may_migrate: Callable[[], bool] = lambda: True) -> None:
     opened = Database(database)
     try:
-        await migrate(opened, scripts=scripts, head="next")
+        await migrate(opened, may_migrate, scripts=scripts, head="next")
     finally:
         await opened.close()
 
@@ -100,6 +101,14 @@ async def test_an_upgrade_that_fails_half_way_changes_nothing(tmp_path: Path) ->
     assert rows(database, "SELECT version_num FROM alembic_version") == [(HEAD,)]
     assert rows(database, "SELECT sql FROM sqlite_master ORDER BY name") == before
     assert rows(database, "SELECT count(*) FROM peers") == [(3,)]
+
+
+async def test_an_upgrade_that_is_not_allowed_is_not_made(tmp_path: Path) -> None:
+    database = older_database(tmp_path, HEAD)
+    with pytest.raises(ServerOutdated):
+        await upgrade(database, scripts_with(GOOD_STEP, tmp_path), may_migrate=lambda: False)
+    assert rows(database, "SELECT version_num FROM alembic_version") == [(HEAD,)]
+    assert not list(tmp_path.glob("*.backup"))
 
 
 async def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
