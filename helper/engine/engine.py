@@ -126,6 +126,10 @@ class Engine:
         error = None if is_up else self._error  # while another try goes well, the last one does not matter
         return status_document(self._memory.settings, self._private_key.public, self._session, error, self._memory.folder.notes)
 
+    async def refresh(self) -> None:
+        if self._session is not None:
+            await self._session.refresh()
+
     @contextlib.contextmanager
     def changes(self) -> Iterator[asyncio.Event]:
         """An event that is set whenever the status may have changed; whoever waits clears it."""

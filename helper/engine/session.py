@@ -42,6 +42,7 @@ from protocol.keys import PrivateKey, PublicKey
 log = logging.getLogger(__name__)
 
 POLL = 1.0  # seconds between looks at WireGuard's counters
+REFRESH = 0.5  # seconds that a status waits for newer counters
 TIDY = 60.0  # seconds between two looks at who may send to us by the relay
 POLL_CLOSELY = 0.02  # while a handshake is awaited or a path has just changed
 
@@ -363,17 +364,27 @@ class Session:
             for ip in relay.permitted - wanted:
                 relay.forget(ip)
 
+    async def refresh(self) -> None:
+        """Take in WireGuard's counters now, if it answers within REFRESH."""
+        if self.parts is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REFRESH):
+                    await self._count(self.parts.device)
+
+    async def _count(self, device: Device) -> None:
+        try:
+            statistics, now = await device.statistics(), time.time()
+            for key, counted in statistics.items():
+                if (runner := self.peers.get(key)) is not None:
+                    runner.count(counted, now)
+                elif self.parts is not None:  # nobody who left the map stays in WireGuard
+                    await device.remove_peer(key)
+        except OSError as error:
+            log.warning("WireGuard did not answer: %s", error)  # whether the interface is lost is watched elsewhere
+
     async def _poll_statistics(self, parts: _Parts) -> None:
         while True:
-            try:
-                statistics, now = await parts.device.statistics(), time.time()
-                for key, counted in statistics.items():
-                    if (runner := self.peers.get(key)) is not None:
-                        runner.count(counted, now)
-                    else:  # nobody who left the map stays in WireGuard
-                        await parts.device.remove_peer(key)
-            except OSError as error:
-                log.warning("WireGuard did not answer: %s", error)  # whether the interface is lost is watched elsewhere
+            await self._count(parts.device)
             closely = any(runner.wants_statistics for runner in self.peers.values())
             parts.wake_poll.clear()
             with contextlib.suppress(TimeoutError):

@@ -61,6 +61,9 @@ class Controller(Protocol):
 
     def status(self) -> StatusDocument: ...
 
+    async def refresh(self) -> None:
+        """Read WireGuard's counters now, for the next `status`; an interface that does not answer is not waited for."""
+
     def changes(self) -> AbstractContextManager[asyncio.Event]:
         """An event that is set whenever the status may have changed; whoever waits clears it."""
 
@@ -126,6 +129,7 @@ class Service:
 
     async def status(self, request: web.Request) -> web.Response:
         view = await self._view(request)
+        await self._controller.refresh()
         return web.json_response(view())
 
     async def version(self, request: web.Request) -> web.Response:

@@ -113,6 +113,9 @@ class ScriptedController:
         self._fail()
         self.show(status_document(state="NeedsLogin"))
 
+    async def refresh(self) -> None:
+        await asyncio.sleep(0)
+
     def status(self) -> StatusDocument:
         if isinstance(self.failure, ZeroDivisionError):
             raise self.failure
