@@ -107,8 +107,11 @@ def own_certificate(data_dir: Path, addresses: Iterable[IPAddress]) -> tuple[Pat
     return certificate, key
 
 
-def load_certificate(chain_file: Path, key_file: Path) -> Certificate:
-    """Read and check a certificate and its key. Raises CertificateUnusable with the reason."""
+def load_certificate(chain_file: Path, key_file: Path, wanted_names: tuple[str, ...] = ()) -> Certificate:
+    """Read and check a certificate and its key. Raises CertificateUnusable with the reason.
+
+    `wanted_names` must be trusted by any client; wildcards count. Without any it is all that stand in the certificate.
+    """
     try:
         chain_pem, key_pem = chain_file.read_bytes(), key_file.read_bytes()
         if stat.S_IMODE(os.stat(key_file).st_mode) & 0o077:
@@ -125,13 +128,17 @@ def load_certificate(chain_file: Path, key_file: Path) -> Certificate:
         raise CertificateUnusable(f"{key_file} holds no private key in PEM without a password") from None
     if key.public_key() != chain[0].public_key():
         raise CertificateUnusable(f"the key in {key_file} does not belong to the certificate in {chain_file}")
-    return Certificate(
-        chain_pem, key_pem, hashlib.sha256(chain[0].public_bytes(serialization.Encoding.DER)).digest(), _public_names(chain)
-    )
+    names = _public_names(chain, wanted_names)
+    if missing := [name for name in wanted_names if name not in names]:
+        raise CertificateUnusable(
+            f"not every client trusts the certificate in {chain_file} as {missing[0]}",
+            "Leave --public-name out, or give a certificate for this name from an authority that this system trusts.",
+        )
+    return Certificate(chain_pem, key_pem, hashlib.sha256(chain[0].public_bytes(serialization.Encoding.DER)).digest(), names)
 
 
-def _public_names(chain: list[x509.Certificate]) -> tuple[str, ...]:
-    """The certificate's names that this system's certificate authorities vouch for, without wildcards."""
+def _public_names(chain: list[x509.Certificate], wanted_names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, wanted or else the certificate's own without wildcards, that this system's authorities vouch for."""
     if chain[0].issuer == chain[0].subject:
         return ()
     try:
@@ -140,7 +147,7 @@ def _public_names(chain: list[x509.Certificate]) -> tuple[str, ...]:
     except (x509.ExtensionNotFound, ValueError):  # no names, or no roots
         return ()
     trusted = []
-    for name in names:
+    for name in wanted_names or names:
         try:
             PolicyBuilder().store(store).build_server_verifier(x509.DNSName(name)).verify(chain[0], chain[1:])
         except (VerificationError, ValueError):  # wildcards are no name to verify
@@ -164,9 +171,9 @@ def _system_roots() -> list[x509.Certificate]:
 class ServerTls:
     """The certificate in use, for everything that ends TLS; `reload` takes in renewed files without a restart."""
 
-    def __init__(self, chain_file: Path, key_file: Path) -> None:
-        self._files = chain_file, key_file
-        self.certificate = load_certificate(chain_file, key_file)
+    def __init__(self, chain_file: Path, key_file: Path, wanted_names: tuple[str, ...] = ()) -> None:
+        self._files, self._wanted_names = (chain_file, key_file), wanted_names
+        self.certificate = load_certificate(chain_file, key_file, wanted_names)
         self._seen: tuple[int, ...] | None = self._stamps()
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -183,7 +190,7 @@ class ServerTls:
             return False
         self._seen = stamps
         try:
-            certificate = load_certificate(*self._files)
+            certificate = load_certificate(*self._files, self._wanted_names)
             if certificate == self.certificate:
                 return False
             self._load_into_context()

@@ -107,6 +107,7 @@ class ServerConfig(BaseModel):
     plaintext: bool = False
     certificate: Path | None = None
     certificate_key: Path | None = None
+    public_name: tuple[Annotated[str, BeforeValidator(_domain)], ...] = ()
     range: ipaddress.IPv4Network | None = None
     connections_per_source: int = Field(default=MAX_PER_SOURCE, ge=16)
     domain: Annotated[str, Field(max_length=190), BeforeValidator(_domain)] = DEFAULT_DOMAIN
@@ -118,6 +119,8 @@ class ServerConfig(BaseModel):
             raise ValueError("certificate and certificate-key come together")
         if self.certificate is not None and self.plaintext:
             raise ValueError("with plaintext there is no certificate")
+        if self.public_name and self.certificate is None:
+            raise ValueError("a public name is one that a certificate holds: give its --certificate, too")
         if any(ip.is_unspecified or ip.is_multicast for ip in self.public_address):
             raise ValueError("a public address is one that helpers can reach, such as 203.0.113.10")
         return self

@@ -21,6 +21,7 @@ from server.front_door.door import Backends, FrontDoor
 from server.front_door.listeners import in_both_families, listen_on
 from server.grpc_server import serving_grpc
 from server.management import ManagementService, ManagementSettings
+from server.public_names import names_that_lead_here
 from server.reachability import Reachability, ipv4_first, stun_of
 from server.server_info import SERVER_INFO, write_server_info
 from server.signal.service import SignalService
@@ -69,7 +70,7 @@ async def serving(
             turn_port = turn.addresses[0].port
         reachability = Reachability(
             addresses,
-            tls.certificate.public_names if tls else (),
+            await _names(config, tls, addresses),
             listeners[0].getsockname()[1],
             turn_port,
             tls.certificate.fingerprint if tls else None,
@@ -102,8 +103,18 @@ def _load_tls(config: ServerConfig) -> ServerTls | None:
     if config.plaintext:
         return None
     if config.certificate is not None and config.certificate_key is not None:
-        return ServerTls(config.certificate, config.certificate_key)
+        return ServerTls(config.certificate, config.certificate_key, config.public_name)
     return ServerTls(*own_certificate(config.data_dir, ipv4_first(config.public_address or addresses_of_default_route())))
+
+
+async def _names(config: ServerConfig, tls: ServerTls | None, addresses: tuple[IPAddress, ...]) -> tuple[str, ...]:
+    """Under which names clients come; none if they pin the certificate instead."""
+    if tls is None or config.certificate is None:
+        return ()
+    if not tls.certificate.public_names:
+        log.warning("Join links pin this certificate; renewing it cuts off all machines. Is it for a --public-name?")
+        return ()
+    return config.public_name or await names_that_lead_here(tls.certificate.public_names, addresses)
 
 
 def _secret(config: ServerConfig) -> str:
@@ -159,6 +170,7 @@ async def _watch_certificate(
         look_again.clear()
         if tls.reload():
             certificate = tls.certificate
-            renewed = replace(reachability, names=certificate.public_names, fingerprint=certificate.fingerprint)
+            names = await _names(config, tls, reachability.addresses)
+            renewed = replace(reachability, names=names, fingerprint=certificate.fingerprint)
             _note_where_we_are(config, renewed)
             log.info("the certificate was renewed")

@@ -26,6 +26,10 @@ ListenTurn = Annotated[
 Plaintext = Annotated[bool, typer.Option("--plaintext", help="No TLS: only for tests, or behind a proxy that has it.")]
 Certificate = Annotated[Path | None, typer.Option(help="PEM file of a certificate and its chain. Default: its own, pinned.")]
 CertificateKey = Annotated[Path | None, typer.Option(help="PEM file of the certificate's key.")]
+PublicName = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Which of the certificate's names clients use, repeatable. Default: those that lead here."),
+]
 Config = Annotated[Path | None, typer.Option(help="TOML file with the same names, and [turn] for the relay.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Log what it decides, and why.")]
 
@@ -38,6 +42,7 @@ def up(
     plaintext: Plaintext = False,
     certificate: Certificate = None,
     certificate_key: CertificateKey = None,
+    public_name: PublicName = None,
     config: Config = None,
     verbose: Verbose = False,
 ) -> None:
@@ -52,6 +57,7 @@ def up(
         "plaintext": plaintext,
         "certificate": certificate,
         "certificate-key": certificate_key,
+        "public-name": public_name,
     }
     options = read_config(config, flags)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from server.certificates import (
     Certificate,
@@ -120,6 +122,46 @@ def test_a_renewal_that_failed_in_whatever_way_is_tried_again(
         assert not tls.reload()
     assert tls.certificate == before
     assert tls.reload()
+
+
+def trusted(monkeypatch: pytest.MonkeyPatch, folder: Path, *names: str) -> tuple[Path, Path]:
+    """The files of a certificate whose authority this system trusts."""
+    authority = make_self_signed([])
+    issuer = x509.load_pem_x509_certificate(authority[0])
+    issuer_key = serialization.load_pem_private_key(authority[1], None)
+    assert isinstance(issuer_key, ec.EllipticCurvePrivateKey)
+    monkeypatch.setattr("server.certificates._system_roots", lambda: [issuer])
+    key = ec.generate_private_key(ec.SECP256R1())
+    identifier = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(issuer.subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(issuer.not_valid_before_utc)
+        .not_valid_after(issuer.not_valid_after_utc)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False)
+        .sign(issuer_key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    files = folder / "given.pem", folder / "given.key"
+    files[0].write_bytes(certificate.public_bytes(pem))
+    files[1].write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    files[1].chmod(0o600)
+    return files
+
+
+def test_wanted_names_are_those_that_everybody_trusts_and_may_be_of_a_wildcard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = trusted(monkeypatch, tmp_path, "www.example.org", "*.example.net")
+    assert load_certificate(*files).public_names == ("www.example.org",)
+    assert load_certificate(*files, ("vpn.example.net",)).public_names == ("vpn.example.net",)
+    with pytest.raises(CertificateUnusable, match=r"vpn\.example\.org"):
+        load_certificate(*files, ("www.example.org", "vpn.example.org"))
 
 
 def served_by(context: ssl.SSLContext) -> bytes:

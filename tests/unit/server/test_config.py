@@ -76,6 +76,8 @@ def test_secrets_do_not_show(tmp_path: Path) -> None:
         ({"turn": {"uris": ["turn://example.org:3478"], "secret": "x" * 16}}, "is not like turn:HOST:PORT"),
         ({"turn": {"secret": "short"}}, "at least 16 characters"),
         ({"turn": {"relay-ports": "60000-50000"}}, "the smaller one first"),
+        ({"public-name": ["vpn.example.org"]}, "give its --certificate"),
+        ({"certificate": "a", "certificate-key": "b", "public-name": ["vpn"]}, "two or more labels"),
     ],
 )
 def test_a_mistake_is_told_in_one_sentence(flags: dict[str, Any], sentence: str) -> None:

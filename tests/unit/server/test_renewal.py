@@ -1,4 +1,4 @@
-"""The renewal of the certificate under a running server."""
+"""What the server makes of a certificate that it is given, and of its renewal."""
 
 import asyncio
 import errno
@@ -37,3 +37,12 @@ async def test_a_full_disk_at_a_renewal_is_a_warning(
     assert not watching.done()
     assert "No space left on device" in caplog.text
     watching.cancel()
+
+
+async def test_that_join_links_pin_a_given_certificate_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    certificate, key = own_certificate(tmp_path, [ADDRESS])
+    given = ServerConfig(data_dir=tmp_path, certificate=certificate, certificate_key=key)
+    assert await service._names(ServerConfig(data_dir=tmp_path), ServerTls(certificate, key), (ADDRESS,)) == ()
+    assert not caplog.records
+    assert await service._names(given, ServerTls(certificate, key), (ADDRESS,)) == ()
+    assert "renewing it cuts off all machines" in caplog.text
