@@ -11,6 +11,7 @@ from protocol.generated.signalexchange_pb2 import EncryptedMessage
 
 MAX_WAITING = 256  # messages a mailbox
 MAX_WAITING_BYTES = 512 * 1024  # a mailbox
+MAX_REPLACEMENTS, REPLACEMENTS_WINDOW = 5, 10.0  # of one peer's registration; seconds
 MAX_ALL_WAITING_BYTES = 128 << 20  # all mailboxes together; beyond, messages are lost at once
 
 
@@ -18,6 +19,7 @@ class Ended(enum.Enum):
     """Why a registration is over."""
 
     REPLACED = "a newer stream of this peer took over"
+    CONTESTED = "streams of this peer replace each other too often; an older one stays for now"
     STOPPING = "the server is stopping"
     TOO_SLOW = "this peer did not read its messages in time"
     GONE = "this peer went away"
@@ -26,13 +28,14 @@ class Ended(enum.Enum):
 class Mailbox:
     """One registration of one peer. Messages count with all their bytes, fields that we do not know included."""
 
-    __slots__ = ("_waiting", "bytes", "dropped", "ended", "peer")
+    __slots__ = ("_waiting", "bytes", "dropped", "ended", "peer", "replacements")
 
     def __init__(self, peer: str) -> None:
         self.peer = peer
         self.ended: Ended | None = None
         self.dropped = 0
         self.bytes = 0
+        self.replacements: list[float] = []  # when this peer's registrations were replaced of late
         self._waiting: deque[EncryptedMessage] = deque()
 
     def __len__(self) -> int:
@@ -64,12 +67,21 @@ class Registry:
     def __len__(self) -> int:
         return len(self._mailboxes)
 
-    def register(self, peer: str) -> tuple[Mailbox, Mailbox | None]:
-        """Give the peer a new mailbox. The second is the one that it had before, if any: it has ended by now."""
+    def register(self, peer: str, now: float) -> tuple[Mailbox | None, Mailbox | None]:
+        """Give the peer a new mailbox. The second is the one that it had before, if any: it has ended by now.
+
+        Two that hold the same key would replace each other for ever; so after a few times the older one stays for a while,
+        as long as it reads, and the new one is None. `now` is the event loop's clock, in seconds.
+        """
         former = self._mailboxes.get(peer)
+        mailbox = Mailbox(peer)
         if former is not None:
+            recent = [at for at in former.replacements if now - at < REPLACEMENTS_WINDOW]
+            if len(recent) >= MAX_REPLACEMENTS and not len(former):
+                return None, None
             former.ended = Ended.REPLACED
-        mailbox = self._mailboxes[peer] = Mailbox(peer)
+            mailbox.replacements = [*recent[1 - MAX_REPLACEMENTS :], now]
+        self._mailboxes[peer] = mailbox
         return mailbox, former
 
     def unregister(self, mailbox: Mailbox) -> None:

@@ -28,6 +28,7 @@ MAX_STREAMS = 50_000
 Context = grpc.aio.ServicerContext[EncryptedMessage, EncryptedMessage]
 STATUS = {
     Ended.REPLACED: grpc.StatusCode.ABORTED,
+    Ended.CONTESTED: grpc.StatusCode.UNAVAILABLE,
     Ended.STOPPING: grpc.StatusCode.UNAVAILABLE,
     Ended.TOO_SLOW: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
@@ -90,7 +91,9 @@ class SignalService(signalexchange_pb2_grpc.SignalExchangeServicer):
             await context.abort(STATUS[why], why.value)
 
     async def _run_stream(self, peer: str, request_iterator: AsyncIterator[EncryptedMessage], context: Context) -> Ended:
-        mailbox, former = self._registry.register(peer)
+        mailbox, former = self._registry.register(peer, asyncio.get_running_loop().time())
+        if mailbox is None:
+            return Ended.CONTESTED
         news = self._news[mailbox] = asyncio.Event()
         if former is not None:
             self._tell(former)

@@ -2,16 +2,30 @@ import pytest
 
 from protocol.generated.signalexchange_pb2 import EncryptedMessage
 from server.signal import registry as registry_module
-from server.signal.registry import MAX_WAITING, MAX_WAITING_BYTES, Ended, Registry
+from server.signal.registry import (
+    MAX_REPLACEMENTS,
+    MAX_WAITING,
+    MAX_WAITING_BYTES,
+    REPLACEMENTS_WINDOW,
+    Ended,
+    Mailbox,
+    Registry,
+)
 
 
 def message(receiver: str, body: bytes = b"sealed") -> EncryptedMessage:
     return EncryptedMessage(key="alice", remoteKey=receiver, body=body)
 
 
+def registered(registry: Registry, peer: str, now: float = 0.0) -> tuple[Mailbox, Mailbox | None]:
+    mailbox, former = registry.register(peer, now)
+    assert mailbox is not None
+    return mailbox, former
+
+
 def test_a_message_waits_in_the_mailbox_of_its_receiver() -> None:
     registry = Registry()
-    bob, former = registry.register("bob")
+    bob, former = registered(registry, "bob")
     assert former is None
     assert registry.route(message("bob", b"1")) is bob
     assert registry.route(message("bob", b"2")) is bob
@@ -26,8 +40,8 @@ def test_a_message_to_nobody_goes_nowhere() -> None:
 
 def test_the_newest_registration_wins_and_the_old_one_ends() -> None:
     registry = Registry()
-    old, _ = registry.register("bob")
-    new, former = registry.register("bob")
+    old, _ = registered(registry, "bob")
+    new, former = registered(registry, "bob")
     assert former is old
     assert old.ended is Ended.REPLACED
     assert registry.route(message("bob")) is new
@@ -36,9 +50,23 @@ def test_the_newest_registration_wins_and_the_old_one_ends() -> None:
     assert len(registry) == 1
 
 
+def test_two_that_hold_one_key_do_not_replace_each_other_for_ever() -> None:
+    registry = Registry()
+    bob, _ = registered(registry, "bob")
+    for number in range(MAX_REPLACEMENTS):
+        bob, _ = registered(registry, "bob", now=number / 10)
+    assert registry.register("bob", now=1.0) == (None, None)
+    assert bob.ended is None
+    later, former = registered(registry, "bob", now=REPLACEMENTS_WINDOW)
+    assert former is bob
+    assert registry.register("bob", now=REPLACEMENTS_WINDOW) == (None, None)
+    registry.route(message("bob"))  # nobody takes it
+    assert registered(registry, "bob", now=REPLACEMENTS_WINDOW)[1] is later
+
+
 def test_a_full_mailbox_loses_its_oldest_message() -> None:
     registry = Registry()
-    bob, _ = registry.register("bob")
+    bob, _ = registered(registry, "bob")
     for number in range(MAX_WAITING + 3):
         registry.route(message("bob", b"%d" % number))
     first = registry.take(bob)
@@ -49,7 +77,7 @@ def test_a_full_mailbox_loses_its_oldest_message() -> None:
 
 def test_large_bodies_fill_a_mailbox_sooner() -> None:
     registry = Registry()
-    bob, _ = registry.register("bob")
+    bob, _ = registered(registry, "bob")
     body = bytes(64 * 1024)
     for _ in range(100):
         registry.route(message("bob", body))
@@ -58,7 +86,7 @@ def test_large_bodies_fill_a_mailbox_sooner() -> None:
 
 def test_bytes_outside_the_body_fill_a_mailbox_too() -> None:
     registry = Registry()
-    bob, _ = registry.register("bob")
+    bob, _ = registered(registry, "bob")
     unknown_field = b"\x7a\x80\x80\x04" + bytes(64 * 1024)  # number 15, which the message has not
     padded = EncryptedMessage.FromString(message("bob").SerializeToString() + unknown_field)
     for _ in range(100):
@@ -68,8 +96,8 @@ def test_bytes_outside_the_body_fill_a_mailbox_too() -> None:
 
 def test_all_mailboxes_together_have_a_limit_which_taking_and_leaving_give_back(monkeypatch: pytest.MonkeyPatch) -> None:
     registry = Registry()
-    bob, _ = registry.register("bob")
-    carol, _ = registry.register("carol")
+    bob, _ = registered(registry, "bob")
+    carol, _ = registered(registry, "carol")
     monkeypatch.setattr(registry_module, "MAX_ALL_WAITING_BYTES", 2 * message("bob").ByteSize())
     assert registry.route(message("bob")) is registry.route(message("bob")) is bob
     assert registry.route(message("carol")) is None
@@ -81,7 +109,7 @@ def test_all_mailboxes_together_have_a_limit_which_taking_and_leaving_give_back(
 
 def test_stopping_ends_every_registration() -> None:
     registry = Registry()
-    bob, _ = registry.register("bob")
+    bob, _ = registered(registry, "bob")
     assert registry.end_all(Ended.STOPPING) == [bob]
     assert bob.ended is Ended.STOPPING
     assert len(registry) == 0

@@ -93,6 +93,16 @@ async def test_a_newer_stream_of_a_peer_ends_the_older_one() -> None:
         assert service.streams == 1
 
 
+async def test_of_streams_that_replace_each_other_too_often_the_newer_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.signal.registry.MAX_REPLACEMENTS", 1)
+    async with running(SignalService(everybody)) as stub:
+        await connect(stub, BOB)
+        second = await connect(stub, BOB)
+        assert await status_of(stub.ConnectStream(metadata=((PEER_ID, BOB),))) is grpc.StatusCode.UNAVAILABLE
+        await stub.Send(EncryptedMessage(key=ALICE, remoteKey=BOB, body=b"still here"))
+        assert (await second.read()).body == b"still here"
+
+
 async def test_a_stream_without_a_peer_id_is_refused() -> None:
     async with running(SignalService(everybody)) as stub:
         assert await status_of(stub.ConnectStream()) is grpc.StatusCode.FAILED_PRECONDITION
