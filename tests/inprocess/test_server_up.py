@@ -15,12 +15,13 @@ from typing import Any
 import grpc
 import pytest
 
-from protocol.generated.management_pb2 import Empty
+from protocol.envelope import seal_message
+from protocol.generated.management_pb2 import Empty, EncryptedMessage, LoginRequest, PeerSystemMeta
 from protocol.generated.management_pb2_grpc import ManagementServiceStub
 from protocol.generated.signalexchange_pb2_grpc import SignalExchangeStub
 from protocol.join_link import JoinLink
-from protocol.keys import PrivateKey
-from server.signal.service import PEER_ID
+from protocol.keys import PrivateKey, PublicKey
+from server.signal.service import PEER_ID, PEER_REGISTERED
 
 PROGRAM = (sys.executable, "-c", "from server.main import main; main()")
 UP_LINE = b"Covey server is up."
@@ -97,6 +98,15 @@ async def get(port: int, path: str, tls: ssl.SSLContext | None) -> bytes:
     return answer
 
 
+async def joined(channel: grpc.aio.Channel, setup_key: str) -> str:
+    """Log a new machine in, and give its key as signal wants it."""
+    own, management = PrivateKey.generate(), ManagementServiceStub(channel)
+    server_key = PublicKey.from_text((await management.GetServerKey(Empty())).key)
+    login = LoginRequest(setupKey=setup_key, meta=PeerSystemMeta(hostname="alice"))
+    await management.Login(EncryptedMessage(wgPubKey=own.public.text, body=seal_message(login, own, server_key)))
+    return own.public.text
+
+
 async def test_a_server_comes_up_answers_and_stops_cleanly_with_open_streams(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     async with server(data_dir) as process:
@@ -112,9 +122,9 @@ async def test_a_server_comes_up_answers_and_stops_cleanly_with_open_streams(tmp
         assert b"use https://" in await get(link.server.port, "/", None)
         async with await pinned_channel(link) as channel:
             assert await ManagementServiceStub(channel).isHealthy(Empty()) == Empty()
-            peer = PrivateKey.generate().public.text
+            peer = await joined(channel, link.setup_key)
             stream = SignalExchangeStub(channel).ConnectStream(metadata=((PEER_ID, peer),))
-            await stream.initial_metadata()
+            assert PEER_REGISTERED in dict(await stream.initial_metadata())
             process.send_signal(signal.SIGTERM)
             assert await process.wait() == 0
             assert await stream.code() is grpc.StatusCode.UNAVAILABLE
