@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import pathlib
 import sys
 from typing import Annotated
@@ -44,6 +45,7 @@ def run(
         raise typer.BadParameter("is 1 to 15 characters without spaces or slashes", param_hint="--interface")
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # what gRPC's core notes is ours to say
 
     from helper.daemon import serve  # heavy: only when there is something to do
     from helper.engine.engine import Options
