@@ -7,7 +7,7 @@ from helper.ice.candidates import Base, Candidate
 from protocol.addresses import Address
 
 FIRST_TRIES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # seconds to the next check of a pair that has not answered yet
-RETRY = 3.0  # and from then on, for RETRY_EAGERLY; later half as long again each time, up to RETRY_MAX
+RETRY = 2.0  # and from then on, for RETRY_EAGERLY; later half as long again each time, up to RETRY_MAX
 RETRY_EAGERLY = 300.0
 RETRY_MAX = 60.0
 ANSWER_TIMEOUT = (0.25, 1.0)  # seconds, least and most: an answer is awaited for three round trips
