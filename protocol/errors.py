@@ -150,7 +150,7 @@ def known_errors() -> dict[str, type[CoveyError]]:
     kinds = [CoveyError]
     for kind in kinds:
         kinds.extend(kind.__subclasses__())
-        found[kind.code] = kind
+        found.setdefault(kind.code, kind)  # a kind of a kind that has no code of its own travels as that
     return found
 
 
