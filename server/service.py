@@ -1,7 +1,7 @@
 """The whole server in one process: who is started in which order, and stopped in the reverse one.
 
-data folder (locked) -> certificate -> public sockets -> store -> STUN/TURN -> management, signal
-  -> gRPC and web on unix sockets -> front door -> server.json, for `covey-server join-link`
+data folder (locked) -> certificate -> public sockets -> store -> STUN/TURN -> server.json, for `covey-server join-link`
+  -> management, signal -> gRPC and web on unix sockets -> front door
 """
 
 import asyncio
@@ -75,6 +75,7 @@ async def serving(
             turn_port,
             tls.certificate.fingerprint if tls else None,
         )
+        _note_where_we_are(config, reachability)  # before we serve: the port is open already, and scripts ask for a link then
         management = await stack.enter_async_context(ManagementService(store, _management_settings(config, reachability)))
         sockets = stack.enter_context(socket_folder(config.data_dir))
         context = tls.context if tls else None
@@ -94,7 +95,6 @@ async def serving(
         stack.callback(management.end_streams)
         stack.callback(door.close)
         door.open()
-        _note_where_we_are(config, reachability)
         on_ready(reachability, tuple(Address.of(*listener.getsockname()[:2]) for listener in listeners))
         yield tls, reachability
 

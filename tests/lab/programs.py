@@ -18,6 +18,7 @@ from tests.lab.network import SERVER, SERVER6, Lab
 from tests.lab.node import LabError, Node, Process, end, pids_in, wait_for
 
 BIN = Path(sys.executable).parent
+READY = "Covey server is up."  # covey-server says so once it serves
 STARTED = 30.0  # seconds that a program may take to start on a loaded machine
 Status = dict[str, Any]
 
@@ -48,16 +49,20 @@ class Server:
     def start(self) -> None:
         addresses = [word for address in (SERVER, SERVER6) for word in ("--public-address", address)]
         plain = ["--plaintext"] if self.plaintext else []
+        told = self._said().count(READY)
         self.process = self.node.spawn(
             "covey-server", str(BIN / "covey-server"), "up", "--data-dir", str(self.data), *addresses, *plain, *self._flags
         )
 
-        def listening() -> bool:
+        def is_ready() -> bool:
             if self.process.poll() is not None:
                 raise LabError(f"covey-server ended with {self.process.returncode}: {self.node.log('covey-server')[-600:]}")
-            return self.node.listens(443)
+            return self._said().count(READY) > told
 
-        wait_for("covey-server listens on 443", listening, STARTED)
+        wait_for("covey-server is up", is_ready, STARTED)
+
+    def _said(self) -> str:
+        return self.node.log("covey-server") if (self.node.logs / f"{self.node.name}-covey-server.log").exists() else ""
 
     def stop(self) -> None:
         end(self.process)
