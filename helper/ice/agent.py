@@ -25,8 +25,8 @@ DIRECT_GRACE = 0.1  # seconds that the first valid direct pair waits for a bette
 RELAY_GRACE = 0.05  # and the first relayed one
 CHECK_SELECTED = 1.0  # seconds between checks of the selected pair while data flows or the selection is young
 CHECK_STANDBY = 5.0  # and of those that would replace it
-IDLE_SELECTED, IDLE_STANDBY = 5.0, 15.0  # when the peer has been idle for BUSY_FOR; NATs keep mappings for 30 s and more
-BUSY_FOR = 15.0
+IDLE_SELECTED, IDLE_STANDBY = 10.0, 25.0  # when no data flows: the first packet that does brings the next check within a second
+BUSY_FOR, YOUNG_FOR = 5.0, 15.0  # seconds after data, and after a selection
 SETTLED_AFTER = 10.0  # seconds after a selection, pairs that could not replace it are left alone
 STANDBYS = 2
 SHAKY_AFTER = 1.0  # seconds without an answer to several checks: another pair may take over before this one is declared dead
@@ -248,7 +248,7 @@ class Agent:
     def _interval(self, pair: Pair, now: float) -> float:
         if pair is self._nominee and pair is not self.selected:
             return FIRST_TRIES[min(max(pair.tries, 1), len(FIRST_TRIES)) - 1]
-        is_busy = now - max(self.selected_at, self._busy) < BUSY_FOR
+        is_busy = now - self._busy < BUSY_FOR or now - self.selected_at < YOUNG_FOR
         if pair is self.selected:
             return CHECK_SELECTED if is_busy or pair.missed else IDLE_SELECTED
         if not pair.is_valid:

@@ -49,7 +49,7 @@ HANDSHAKE_MAX_AGE = 180.0  # seconds; Reject-After-Time (WireGuard paper, sectio
 PERSISTENT_KEEPALIVE = 25  # seconds
 REOFFER_LOST = 1.0  # seconds after the last path of a former session went
 RENEW_EVERY = 1.0  # seconds between new sessions that the other side makes us begin
-UPKEEP = 400  # bytes between two looks at the counters: more than a handshake and a keepalive is data
+UPKEEP = 100  # bytes between two looks at the counters: a keepalive is less, one ping is more
 REOFFER_RELAYED = (10.0, 60.0)  # seconds: candidates that got lost are told again while the path is relayed
 
 

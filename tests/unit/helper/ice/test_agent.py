@@ -220,3 +220,19 @@ def test_a_storm_of_checks_does_not_make_a_storm_of_ours() -> None:
     for number in range(1000):
         sent += len(checks(agent.receive(their_check(), REMOTE, HOST, 1.0 + number / 1000)))
     assert sent <= 60
+
+
+def test_an_idle_pair_is_checked_seldom_and_a_used_one_within_a_second() -> None:
+    agent = make_agent()
+    (check,) = checks(agent.add_remote(make_candidate("host", REMOTE), 1.0))
+    (nominating,) = checks(agent.receive(answer(check), REMOTE, HOST, 1.01))
+    agent.receive(answer(nominating), REMOTE, HOST, 1.02)
+    now, sent = 1.02, 0
+    while now < 200:
+        now = agent.deadline
+        for action in checks(agent.advance(now)):
+            sent += now > 100
+            agent.receive(answer(action), REMOTE, HOST, now + 0.001)
+    assert 8 <= sent <= 12
+    agent.used(now)
+    assert agent.deadline <= now + 1.0
