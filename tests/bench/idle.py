@@ -11,6 +11,7 @@ from tests.lab.network import Lab
 from tests.lab.node import Node, wait_for
 from tests.lab.programs import Member, Server
 
+SETTLED = 30.0  # seconds after which paths count as old and are checked seldom
 PEERS, MEASURED = 20, 30.0  # seconds
 MEMORY_GOAL, CPU_GOAL = 90.0, 1.0  # MB, percent of one core
 KEEPALIVE = 25.0  # seconds; WireGuard's own, one packet each way
@@ -32,6 +33,7 @@ def run() -> list[Figure]:
         watched = members[0]
         wait_for("all peers are connected", lambda: watched.status()["peers"]["connected"] == PEERS, 120)
         calm(watched)
+        time.sleep(SETTLED)
         assert watched.process is not None
         pid = watched.process.pid
         used, packets, began = cpu_seconds(pid), packets_of(watched.node), time.monotonic()
