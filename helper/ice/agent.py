@@ -157,13 +157,6 @@ class Agent:
         if self.selected is not None:
             self.selected.next_check = min(self.selected.next_check, now + CHECK_SELECTED)
 
-    def hurry(self, now: float) -> list[Action]:
-        """Something may have changed for the better: try every pair that does not answer at once."""
-        for pair in self.pairs.values():
-            if not pair.is_valid:
-                pair.tries, pair.created, pair.next_check = 0, now, now
-        return self.advance(now)
-
     def receive(self, message: stun.Message, source: Address, base: Base, now: float) -> list[Action]:
         """Take in a parsed STUN message that came from `source` to `base`; one that came through a tunnel has no base of ours."""
         if message.message_method != stun.Method.BINDING or base not in self._bases:
@@ -342,7 +335,7 @@ class Agent:
             if now < first + grace:
                 self._nominate_at = first + grace
                 return []
-        self._nominee, best.nominated, best.tries = best, True, 0
+        self._nominee, best.tries = best, 0
         return [self._check(best, now)]
 
     def _is_shaky(self, pair: Pair, now: float) -> bool:

@@ -40,7 +40,6 @@ class Pair:
     missed: int = 0
     awaited_until: float | None = None
     outcomes: deque[bool] = field(default_factory=lambda: deque(maxlen=OUTCOMES))
-    nominated: bool = False
     last_sent: float = float("-inf")
 
     @property
@@ -88,7 +87,7 @@ class Pair:
         return self.is_valid and self.missed >= DEAD_MISSES and now - max(self.last_answer, heard) >= DEAD_AFTER
 
     def died(self, now: float) -> None:
-        self.valid_since, self.nominated, self.tries = None, False, len(FIRST_TRIES)
+        self.valid_since, self.tries = None, len(FIRST_TRIES)
         self.created = now  # the other way is tried eagerly again
 
     def retry_delay(self, now: float) -> float:

@@ -77,7 +77,6 @@ class PeerConnection:
         self.path: Pair | None = None
         self.path_since = now
         self.handshake_age: float | None = None
-        self.remote_version = ""
         self.statistics: PeerStatistics | None = None
         self.restarts = 0
         self._device: bytes | None = None
@@ -179,7 +178,6 @@ class PeerConnection:
         self.without_ice = description.credentials is None
         if description.credentials is None or (description.session is not None and description.identity in self._retired):
             return []
-        self.remote_version = description.version or self.remote_version
         actions: list[Action] = []
         is_new = self.session.remote != description.identity
         if is_new:
