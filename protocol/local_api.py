@@ -7,8 +7,11 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self, TypedDict
 
 from protocol.errors import CoveyError, UsageError
+from protocol.sign_in import MAX_TOKEN
 
-MAX_TEXT = 4096  # characters of any field of a request
+MAX_TEXT = 4096  # characters of any field of a request but for tokens
+DEFAULT_PROFILE = "default"
+MAX_PROFILE_NAME = 64  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +19,7 @@ class UpRequest:
     """What `up` may say; whatever is left out stays as the helper knows it.
 
     Attributes:
+        jwt: what signing in at the OpenID provider gave; good for one login.
         timeout: seconds to wait until management and signal are up.
     """
 
@@ -23,6 +27,7 @@ class UpRequest:
     join_link: str | None = None
     setup_key: str | None = None
     hostname: str | None = None
+    jwt: str | None = None
     timeout: float | None = None  # last: the others are texts
 
     def __repr__(self) -> str:
@@ -44,8 +49,9 @@ class UpRequest:
             value = data.get(name)
             if value is None:
                 continue
-            if not isinstance(value, str) or not value or len(value) > MAX_TEXT:
-                raise UsageError(f"The field {name} is not a text of 1 to {MAX_TEXT} characters.")
+            longest = MAX_TOKEN if name == "jwt" else MAX_TEXT
+            if not isinstance(value, str) or not value or len(value) > longest:
+                raise UsageError(f"The field {name} is not a text of 1 to {longest} characters.")
             if not value.isprintable():
                 raise UsageError(f"The field {name} has characters that can't be printed.")
         timeout = data.get("timeout")
@@ -54,6 +60,31 @@ class UpRequest:
         if data.get("management_url") and data.get("join_link"):
             raise UsageError("Give either the server's address or a join link, not both.")
         return cls(**data)
+
+
+class Profile(TypedDict):
+    """An account at a server; a machine has one active profile, and each has a key of its own."""
+
+    name: str
+    server: str  # its URL; empty before it joined
+    email: str  # who signed in; empty for a machine that a setup key let in
+
+
+class ProfilesDocument(TypedDict):
+    active: str
+    profiles: list[Profile]
+
+
+class Preferences(TypedDict):
+    """What a person may set for this machine, in force from the next `up`.
+
+    `wireguard_port` 0: chosen once and kept. `mtu` 0: Covey's own choice.
+    """
+
+    wireguard_port: int
+    mtu: int
+    disable_routes: bool
+    disable_dns: bool
 
 
 class ErrorBody(TypedDict):
@@ -127,6 +158,9 @@ class StatusDocument(TypedDict):
     ip: str  # with the overlay's prefix length
     publicKey: str
     fqdn: str
+    profile: str
+    email: str  # who signed in; empty for a machine that a setup key let in
+    sessionExpiresAt: str  # when the person must sign in again
     interface: str
     usesKernelInterface: bool
     wireguardPort: int

@@ -68,7 +68,7 @@ def up(
     """Connect this machine. The first time say where to: --join LINK, or --management-url with a setup key."""
     from app.cli.connect import connect
 
-    wanted = UpRequest(management_url, join, setup_key, hostname, timeout)
+    wanted = UpRequest(management_url, join, setup_key, hostname, timeout=timeout)
     asyncio.run(connect(context.obj, wanted, setup_key_file, as_json=as_json))
 
 
@@ -89,7 +89,7 @@ def login(
     """
     from app.cli.connect import sign_in
 
-    wanted = UpRequest(management_url, join, setup_key, hostname, timeout)
+    wanted = UpRequest(management_url, join, setup_key, hostname, timeout=timeout)
     asyncio.run(sign_in(context.obj, wanted, setup_key_file, as_json=as_json))
 
 

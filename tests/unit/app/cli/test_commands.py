@@ -31,7 +31,7 @@ async def test_up_says_who_we_are_now(covey: Covey, controller: ScriptedControll
 
     assert (done.code, done.err) == (0, "")
     assert done.out == "Connected as alice.covey.internal (100.92.0.1).\n"
-    assert controller.calls == [UpRequest(url, None, KEY, "laptop", 30.0)]
+    assert controller.calls == [UpRequest(url, None, KEY, "laptop", timeout=30.0)]
 
 
 async def test_up_reads_the_key_from_standard_input(covey: Covey, controller: ScriptedController) -> None:
