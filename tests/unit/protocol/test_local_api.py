@@ -9,7 +9,7 @@ from protocol.errors import CoveyError, NoPermission, UsageError, error_from_wir
 from protocol.local_api import MAX_TEXT, UpRequest, error_body
 
 TEXTS = st.none() | st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=80)
-REQUESTS = st.builds(UpRequest, TEXTS, st.none(), TEXTS, TEXTS, st.none() | st.floats(0.1, 3600, allow_nan=False))
+REQUESTS = st.builds(UpRequest, TEXTS, st.none(), TEXTS, TEXTS, TEXTS, st.none() | st.floats(0.1, 3600, allow_nan=False))
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(["timeout", "hostname", "setup_key"]), inner),
