@@ -34,6 +34,7 @@ generate: .venv/ready
 
 tools:
 	@$(PREREQUISITES) lab
+	@$(PREREQUISITES) desktop
 
 check: setup
 	$(BIN)/ruff check .
