@@ -29,11 +29,11 @@ class HelperClient:
     def __init__(self, socket: pathlib.Path) -> None:
         self._path = socket
 
-    async def status(self) -> StatusDocument:
-        return cast(StatusDocument, await self._call("GET", "/v1/status", ANSWER_TIMEOUT))
+    async def status(self, seconds: float = ANSWER_TIMEOUT) -> StatusDocument:
+        return cast(StatusDocument, await self._call("GET", "/v1/status", seconds))
 
-    async def version(self) -> str:
-        return str((await self._call("GET", "/v1/version", ANSWER_TIMEOUT)).get("version", ""))
+    async def version(self, seconds: float = ANSWER_TIMEOUT) -> str:
+        return str((await self._call("GET", "/v1/version", seconds)).get("version", ""))
 
     async def up(self, request: UpRequest) -> None:
         """Come up; returns when management and signal are."""
