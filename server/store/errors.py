@@ -53,6 +53,16 @@ class NoSuchSetupKey(CoveyError):
     hint = "See `covey-server setup-keys list`."
 
 
+class NoSuchUser(CoveyError):
+    code = "no-such-user"
+    hint = "See `covey-server users list`."
+
+
+class EmailTaken(CoveyError):
+    code = "email-taken"
+    hint = "Take another address, or give that person a new password: `covey-server users reset-password EMAIL`."
+
+
 class AddressesUsedUp(CoveyError):
     code = "addresses-used-up"
     hint = "Remove machines that are gone: `covey-server peers remove NAME`."

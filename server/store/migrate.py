@@ -10,7 +10,7 @@ from sqlalchemy.exc import DatabaseError
 from server.store.errors import DatabaseTooNew, DatabaseUnreadable, ServerOutdated
 from server.store.sqlite import Database, back_up
 
-HEAD = "0001"  # the newest file in migrations/versions
+HEAD = "0002"  # the newest file in migrations/versions
 SCRIPTS = Path(__file__).parent / "migrations"
 
 log = logging.getLogger(__name__)

@@ -1,5 +1,6 @@
 """What the store holds, as values. Times are unix seconds."""
 
+import enum
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
@@ -13,12 +14,48 @@ class Account:
     Attributes:
         network: where overlay addresses come from; None until the server has started for the first time.
         serial: grows with every change that the network map shows.
+        session_lifetime: seconds that a sign-in lets a user's machine be in; None: for ever.
     """
 
     id: str
     network: IPv4Network | None
     dns_domain: str
     serial: int
+    session_lifetime: float | None = 86400.0
+
+
+class Role(enum.StrEnum):
+    OWNER = "owner"
+    ADMIN = "admin"
+    USER = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A person.
+
+    Attributes:
+        issuer: the OpenID provider that knows them; empty for our own.
+        subject: their lasting name there (`sub`).
+        email: lower case; unique among those of our own provider, and only a word for others.
+        has_password: only those of our own provider can have one.
+    """
+
+    id: str
+    account_id: str
+    issuer: str
+    subject: str
+    email: str
+    name: str
+    role: Role
+    has_password: bool
+    blocked_at: float | None
+    created_at: float
+    last_login: float | None
+
+    @property
+    def is_blocked(self) -> bool:
+        return self.blocked_at is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +114,8 @@ class Peer:
     Attributes:
         name: its DNS label, unique in the account.
         ephemeral: removed some minutes after it has left.
+        user_id: whose machine it is; None for one that a setup key let in.
+        last_login: when its user last signed in on it.
     """
 
     id: str
@@ -89,3 +128,5 @@ class Peer:
     created_at: float
     last_seen: float
     meta: PeerMeta
+    user_id: str | None = None
+    last_login: float | None = None

@@ -7,14 +7,25 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from protocol.keys import PublicKey
-from server.store.models import Account, Peer, PeerMeta, SetupKey
+from server.store.models import Account, Peer, PeerMeta, Role, SetupKey, User
 
 META_NAMES = tuple(field.name for field in fields(PeerMeta))
 
 
 def account_of(row: RowMapping) -> Account:
     network = row["network"]
-    return Account(row["id"], None if network is None else IPv4Network(network), row["dns_domain"], row["serial"])
+    return Account(
+        row["id"],
+        None if network is None else IPv4Network(network),
+        row["dns_domain"],
+        row["serial"],
+        row["session_lifetime"],
+    )
+
+
+def user_of(row: RowMapping) -> User:
+    given = {field.name: row[field.name] for field in fields(User) if field.name not in ("role", "has_password")}
+    return User(**given, role=Role(row["role"]), has_password=row["password_hash"] is not None)
 
 
 def setup_key_of(row: RowMapping) -> SetupKey:
@@ -33,6 +44,8 @@ def peer_of(row: RowMapping) -> Peer:
         created_at=row["created_at"],
         last_seen=row["last_seen"],
         meta=PeerMeta(**{name: row[name] for name in META_NAMES}),
+        user_id=row["user_id"],
+        last_login=row["last_login"],
     )
 
 
@@ -51,4 +64,6 @@ def peer_row(peer: Peer) -> dict[str, Any]:
         "setup_key_id": peer.setup_key_id,
         "created_at": peer.created_at,
         "last_seen": peer.last_seen,
+        "user_id": peer.user_id,
+        "last_login": peer.last_login,
     }

@@ -6,6 +6,9 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection
 
 from protocol.keys import PrivateKey, PublicKey
 from server.store import queries, registration, setup_keys
@@ -13,11 +16,13 @@ from server.store.errors import NoServerHere, NoSuchPeer, NoSuchSetupKey
 from server.store.folder import DATABASE, load_management_key, prepare_folder
 from server.store.migrate import migrate
 from server.store.models import Account, NewSetupKey, Peer, PeerMeta, SetupKey
+from server.store.people import People
 from server.store.sqlite import Database
 
 POLL_INTERVAL = 0.3  # seconds between two looks for changes of other processes
 
 Clock = Callable[[], float]
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -48,10 +53,23 @@ async def open_store(
 
 
 class Store:
-    """What a server remembers. Every method is one transaction."""
+    """What a server remembers. Every method is one transaction.
+
+    Attributes:
+        people: who may sign in.
+    """
 
     def __init__(self, database: Database, data_dir: Path, clock: Clock) -> None:
         self._database, self._data_dir, self._clock = database, data_dir, clock
+        self.people = People(database, clock)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run parts of other rooms in one transaction that sees one moment."""
+        return await self._database.read(work)
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run parts of other rooms in one transaction that commits if `work` returns."""
+        return await self._database.write(work)
 
     def management_key(self) -> PrivateKey:
         """The server's own key, from its file beside the database; made when it is not there."""
