@@ -1,0 +1,1 @@
+"""Signing in: the embedded OpenID provider, its pages, and what verifies tokens."""
