@@ -40,7 +40,7 @@ def run(main: Callable[[QApplication], Coroutine[Any, Any, int]], argv: list[str
     from qasync import QEventLoop
 
     app = application(argv)
-    loop = QEventLoop(app)
+    loop: asyncio.AbstractEventLoop = QEventLoop(app)
     asyncio.set_event_loop(loop)
     loop.set_default_executor(executor := ThreadPoolExecutor(WORKERS, thread_name_prefix="covey"))
     try:
@@ -51,7 +51,6 @@ def run(main: Callable[[QApplication], Coroutine[Any, Any, int]], argv: list[str
             loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
-            loop.set_default_executor(None)
             loop.close()
             asyncio.set_event_loop(None)
 

@@ -9,7 +9,7 @@ Starting --answers--> Answering <--answers / no answer within 2 s--> Silent
 import enum
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from protocol.errors import CoveyError
 from protocol.local_api import Preferences, ProfilesDocument, StatusDocument
@@ -122,10 +122,14 @@ def moment(text: str) -> datetime | None:
 
 def readable(status: Any) -> StatusDocument | None:
     """The document if it has all that the app shows of it; a helper of another version may say other things."""
-    return status if isinstance(status, dict) and _matches(status, _STATUS) else None
+    if not isinstance(status, dict) or not _matches(status, _STATUS):
+        return None
+    error = status.get("error")
+    return cast(StatusDocument, status) if error is None or _matches(error, _ERROR) else None
 
 
 _LINK = {"url": str, "connected": bool, "error": str, "since": str}
+_ERROR = {"code": str, "sentence": str, "hint": str}
 _ENDS = {"local": str, "remote": str}
 _PEER = {
     "fqdn": str, "ip": str, "publicKey": str, "status": str, "connectionType": str, "iceCandidateType": _ENDS,

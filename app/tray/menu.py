@@ -31,8 +31,8 @@ class DrawnMenu:
 
     def _rebuild(self, entries: tuple[Entry, ...]) -> None:
         self.menu.clear()
-        for submenu in self._submenus.values():
-            submenu.menu.deleteLater()
+        for drawn in self._submenus.values():
+            drawn.menu.deleteLater()
         self._submenus = {}
         for number, entry in enumerate(entries):
             if isinstance(entry, Separator):
