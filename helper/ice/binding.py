@@ -12,25 +12,16 @@ from binascii import crc32
 from aioice import stun
 
 from protocol.addresses import Address
+from protocol.stun import MAGIC_COOKIE, is_stun
 
-COOKIE = b"\x21\x12\xa4\x42"
-HEADER_LENGTH = 20
 _REQUEST, _SUCCESS = 0x0001, 0x0101
 _USERNAME, _INTEGRITY, _XOR_MAPPED_ADDRESS, _PRIORITY, _USE_CANDIDATE = 0x0006, 0x0008, 0x0020, 0x0024, 0x0025
 _FINGERPRINT, _CONTROLLED, _CONTROLLING = 0x8028, 0x8029, 0x802A
 
 
-def looks_like_stun(data: bytes | memoryview) -> bool:
-    """Say whether a datagram can be STUN: first two bits zero, magic cookie (RFC 7983, section 7). WireGuard never does.
-
-    A WireGuard handshake whose random index equals the cookie begins 01 00 00 00, a type and length that STUN never has.
-    """
-    return len(data) >= HEADER_LENGTH and data[0] < 0x40 and data[4:8] == COOKIE and data[:4] != b"\x01\x00\x00\x00"
-
-
 def parse(data: bytes) -> stun.Message:
     """Parse a STUN message. Raises ValueError for whatever is none."""
-    if not looks_like_stun(data):
+    if not is_stun(data):
         raise ValueError("the datagram is no STUN message")
     try:
         return stun.parse_message(data)
@@ -59,7 +50,7 @@ def check(
 def success(request: stun.Message, source: Address, password: str) -> bytes:
     """The answer to a check from `source`, signed with our own password."""
     transaction = request.transaction_id
-    mask = int.from_bytes(COOKIE + (transaction if source.is_ipv6 else b""))
+    mask = int.from_bytes(MAGIC_COOKIE + (transaction if source.is_ipv6 else b""))
     ip = (int(source.ip) ^ mask).to_bytes(16 if source.is_ipv6 else 4)
     mapped = struct.pack("!BBH", 0, 2 if source.is_ipv6 else 1, source.port ^ 0x2112) + ip
     return _signed(_SUCCESS, transaction, _attribute(_XOR_MAPPED_ADDRESS, mapped), password)
@@ -72,7 +63,7 @@ def _attribute(kind: int, value: bytes) -> bytes:
 
 def _signed(kind: int, transaction: bytes, body: bytes, password: str) -> bytes:
     """Head, body, MESSAGE-INTEGRITY over the length up to itself, FINGERPRINT over the whole (sections 14.5 and 14.7)."""
-    head = struct.pack("!HH", kind, len(body) + 24) + COOKIE + transaction
+    head = struct.pack("!HH", kind, len(body) + 24) + MAGIC_COOKIE + transaction
     message = head + body + _attribute(_INTEGRITY, hmac.digest(password.encode(), head + body, "sha1"))
     message = message[:2] + struct.pack("!H", len(body) + 32) + message[4:]
     return message + _attribute(_FINGERPRINT, struct.pack("!I", crc32(message) ^ 0x5354554E))

@@ -5,7 +5,7 @@ Source: RFC 8656, section 12.5: on TCP and TLS ChannelData fills up to 4 bytes, 
 
 import struct
 
-from helper.relay.turn_messages import COOKIE
+from protocol.stun import MAGIC_COOKIE
 
 ROOM = 256 * 1024  # bytes; the largest frame is 65,556
 _lengths = struct.Struct("!HH")
@@ -35,7 +35,7 @@ class FrameBuffer:
             kind, length = _lengths.unpack_from(view, start)
             if kind < 0x4000:
                 total = 20 + length
-                self.is_broken = length % 4 != 0 or (end - start >= 8 and view[start + 4 : start + 8] != COOKIE)
+                self.is_broken = length % 4 != 0 or (end - start >= 8 and view[start + 4 : start + 8] != MAGIC_COOKIE)
             else:
                 total = 4 + (length + 3 & ~3)
                 self.is_broken = kind >= 0x8000

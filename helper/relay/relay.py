@@ -14,10 +14,10 @@ from helper.relay.path import RelayPath
 from helper.relay.race import first_success
 from helper.relay.servers import PREFERENCE, TurnServer
 from helper.relay.session import Mismatch, Session
-from helper.relay.turn_messages import is_stun
 from helper.relay.waiting import Waiting
 from protocol.addresses import Address, IPAddress
 from protocol.errors import CoveyError
+from protocol.stun import is_stun
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from helper.relay.datagrams import Frame, Part
 from helper.relay.errors import RelayUnreachable
 from helper.relay.path import Link, RelayPath
 from helper.relay.servers import TurnServer
-from helper.relay.turn_messages import is_stun
 from protocol.addresses import Address, IPAddress
 from protocol.errors import CoveyError
+from protocol.stun import is_stun
 
 _channel_header = struct.Struct("!HH")
 

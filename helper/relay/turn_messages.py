@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from aioice import stun
 
 from protocol.addresses import Address, IPAddress
+from protocol.stun import HEADER_LENGTH, MAGIC_COOKIE
 
-COOKIE = b"\x21\x12\xa4\x42"
-HEADER_LENGTH = 20
 INTEGRITY_LENGTH = 24
 
 USERNAME, MESSAGE_INTEGRITY = 0x0006, 0x0008
@@ -34,8 +33,8 @@ def build(method: int, transaction_id: bytes, attributes: Attributes, key: bytes
     """Write a request; with a key MESSAGE-INTEGRITY goes last. Source: RFC 8489, sections 5 and 14.5."""
     body = b"".join(_attribute(kind, value) for kind, value in attributes)
     if key is None:
-        return struct.pack("!HH", method, len(body)) + COOKIE + transaction_id + body
-    signed = struct.pack("!HH", method, len(body) + INTEGRITY_LENGTH) + COOKIE + transaction_id + body
+        return struct.pack("!HH", method, len(body)) + MAGIC_COOKIE + transaction_id + body
+    signed = struct.pack("!HH", method, len(body) + INTEGRITY_LENGTH) + MAGIC_COOKIE + transaction_id + body
     return signed + _attribute(MESSAGE_INTEGRITY, hmac.digest(key, signed, "sha1"))
 
 
@@ -46,7 +45,7 @@ def build_send_indication(transaction_id: bytes, peer: Address, data: bytes) -> 
 
 def parse(data: bytes) -> stun.Message:
     """Read a STUN message of RFC 8489. Raises ValueError, and nothing else, whatever the bytes are."""
-    if len(data) < HEADER_LENGTH or data[0] & 0xC0 or data[4:8] != COOKIE:
+    if len(data) < HEADER_LENGTH or data[0] & 0xC0 or data[4:8] != MAGIC_COOKIE:
         raise ValueError("this is no STUN message")
     try:
         return stun.parse_message(data)
@@ -57,7 +56,7 @@ def parse(data: bytes) -> stun.Message:
 def xor_address(address: Address, transaction_id: bytes) -> bytes:
     """The value of an XOR-...-ADDRESS attribute. Source: RFC 8489, section 14.2."""
     packed = struct.pack("!H", address.port) + address.ip.packed
-    pad = COOKIE[:2] + COOKIE + transaction_id
+    pad = MAGIC_COOKIE[:2] + MAGIC_COOKIE + transaction_id
     mixed = int.from_bytes(packed, "big") ^ int.from_bytes(pad[: len(packed)], "big")
     return bytes((0, 2 if address.ip.version == 6 else 1)) + mixed.to_bytes(len(packed), "big")
 
@@ -82,14 +81,6 @@ def long_term_key(username: str, realm: str, password: str) -> bytes:
 def peer_attribute(ip: IPAddress, transaction_id: bytes) -> tuple[int, bytes]:
     """XOR-PEER-ADDRESS for a permission: permissions are for addresses, the port is ignored."""
     return XOR_PEER_ADDRESS, xor_address(Address(ip, 0), transaction_id)
-
-
-def is_stun(data: bytes | memoryview) -> bool:
-    """Tell STUN from WireGuard among what peers send.
-
-    WireGuard's types 1 to 3 have a random index at bytes 4 to 8, but a zero second byte, which no STUN of ours has.
-    """
-    return len(data) >= HEADER_LENGTH and data[0] < 4 and data[1] != 0 and bytes(data[4:8]) == COOKIE
 
 
 def _attribute(kind: int, value: bytes) -> bytes:

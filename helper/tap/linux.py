@@ -20,10 +20,10 @@ from helper.tap.packets import Received, ipv4_packet, ipv6_packet, read_ipv4, re
 from helper.tap.tap import OnDatagram
 from protocol.addresses import Address, IPAddress
 from protocol.errors import NoPermission
+from protocol.stun import MAGIC_COOKIE
 
 assert sys.platform == "linux"
 
-MAGIC_COOKIE = 0x2112A442  # RFC 8489, section 5
 FALSE_FRIEND = 0x01000000  # a handshake initiation begins so, and its random sender index may equal the cookie
 
 BATCH = 32  # datagrams a wake-up, so that a flood of them leaves the loop its turn
@@ -69,7 +69,7 @@ def stun_filter(port: int, *, ipv6: bool) -> tuple[Instruction, ...]:
         Instruction(half, 0, 0, 2),  # destination port
         Instruction(JUMP_EQUAL, 0, 6, port),
         Instruction(word, 0, 0, 12),
-        Instruction(JUMP_EQUAL, 0, 4, MAGIC_COOKIE),
+        Instruction(JUMP_EQUAL, 0, 4, int.from_bytes(MAGIC_COOKIE, "big")),
         Instruction(word, 0, 0, 8),  # type and length
         Instruction(JUMP_ANY_BIT, 2, 0, 0xC0000000),
         Instruction(JUMP_EQUAL, 1, 0, FALSE_FRIEND),

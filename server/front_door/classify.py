@@ -12,9 +12,10 @@ import enum
 import struct
 from dataclasses import dataclass
 
+from protocol.stun import MAGIC_COOKIE
+
 HANDSHAKE, CLIENT_HELLO = 0x16, 0x01  # RFC 8446, sections 5.1 and 4
 EXTENSION_ALPN = 16  # RFC 7301, section 3.1
-MAGIC_COOKIE = bytes.fromhex("2112a442")  # RFC 8489, section 5
 HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n"
 HTTP1_METHODS = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"PATCH ", b"DELETE ", b"OPTIONS ", b"CONNECT ", b"TRACE ")
 MAX_CLIENT_HELLO = 16384  # bytes; ours: hellos with post-quantum key shares have about 2 kB

@@ -13,15 +13,15 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from protocol.addresses import Address
+from protocol.stun import HEADER_LENGTH, MAGIC_COOKIE, is_stun
 
-MAGIC_COOKIE = 0x2112A442
-HEADER_LENGTH = 20
 INTEGRITY_LENGTH = 24  # attribute header and SHA-1
 FINGERPRINT_LENGTH = 8
 FINGERPRINT_XOR = 0x5354554E
 MAX_ATTRIBUTES = 128  # in one message; ours, so that no datagram keeps us busy
 
-_HEADER = struct.Struct("!HHI12s")
+_HEADER = struct.Struct("!HH4s12s")
+_PORT_MASK = int.from_bytes(MAGIC_COOKIE[:2], "big")
 _ATTRIBUTE = struct.Struct("!HH")
 
 
@@ -106,11 +106,6 @@ class Message:
         self.attributes.append((kind, value))
 
 
-def is_stun(data: bytes | memoryview) -> bool:
-    """Whether the first bytes can be a STUN message: two zero bits, a length of whole words, the magic cookie."""
-    return len(data) >= HEADER_LENGTH and data[0] < 0x40 and data[3] & 3 == 0 and int.from_bytes(data[4:8], "big") == MAGIC_COOKIE
-
-
 def parse(data: bytes) -> Message:
     """Read one whole message. What stands behind MESSAGE-INTEGRITY is ignored, but for FINGERPRINT.
 
@@ -186,19 +181,19 @@ def integrity_key(username: str, realm: str, password: str) -> bytes:
 
 def pack_xor_address(address: Address, transaction_id: bytes) -> bytes:
     """Layout: zero, family (1: IPv4, 2: IPv6), port XOR cookie, IP XOR cookie and transaction id (section 14.2)."""
-    mask = MAGIC_COOKIE.to_bytes(4, "big") + transaction_id
+    mask = MAGIC_COOKIE + transaction_id
     packed = address.ip.packed
     masked = bytes(a ^ b for a, b in zip(packed, mask, strict=False))
-    return struct.pack("!BBH", 0, 1 if len(packed) == 4 else 2, address.port ^ MAGIC_COOKIE >> 16) + masked
+    return struct.pack("!BBH", 0, 1 if len(packed) == 4 else 2, address.port ^ _PORT_MASK) + masked
 
 
 def unpack_xor_address(value: bytes, transaction_id: bytes) -> Address:
     """Raises ValueError for an unknown family or a wrong length."""
     if (len(value), value[1:2]) not in {(8, b"\x01"), (20, b"\x02")}:
         raise ValueError("the address attribute is neither IPv4 nor IPv6")
-    mask = MAGIC_COOKIE.to_bytes(4, "big") + transaction_id
+    mask = MAGIC_COOKIE + transaction_id
     ip = ipaddress.ip_address(bytes(a ^ b for a, b in zip(value[4:], mask, strict=False)))
-    return Address(ip, int.from_bytes(value[2:4], "big") ^ MAGIC_COOKIE >> 16)
+    return Address(ip, int.from_bytes(value[2:4], "big") ^ _PORT_MASK)
 
 
 def pack_error(code: int) -> bytes:

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from server.stun_turn import codec
+from protocol.stun import HEADER_LENGTH, MAGIC_COOKIE
 from server.stun_turn.allocations import CHANNELS, ClientId
 from server.stun_turn.paths import HEADER, Target
 from server.stun_turn.sockets import from_sockaddr
@@ -28,9 +28,9 @@ def frame_length(head: bytes | memoryview) -> tuple[int, int] | None:
         return None
     first, length = HEADER.unpack_from(head)
     if first < 0x4000:
-        if length % 4 or (len(head) >= 8 and not int.from_bytes(head[4:8], "big") == codec.MAGIC_COOKIE):
+        if length % 4 or (len(head) >= 8 and head[4:8] != MAGIC_COOKIE):
             raise ValueError("the stream carries something else than STUN")
-        return codec.HEADER_LENGTH + length, codec.HEADER_LENGTH + length
+        return HEADER_LENGTH + length, HEADER_LENGTH + length
     if first not in CHANNELS:
         raise ValueError("the stream carries something else than STUN and ChannelData")
     return 4 + length, 4 + length + -length % 4

@@ -21,6 +21,7 @@ from helper.ice.agent import (
 )
 from helper.ice.candidates import Base, Candidate, make_candidate
 from protocol.addresses import Address
+from protocol.stun import is_stun
 
 OURS, THEIRS = Credentials("ours1234", "our-password"), Credentials("their123", "their-password")
 LOCAL = ipaddress.ip_address("192.0.2.1")
@@ -180,7 +181,7 @@ def test_no_bytes_make_the_parser_raise_anything_but_value_error(data: bytes) ->
 
 def test_a_wireguard_handshake_is_never_taken_for_stun() -> None:
     initiation = b"\x01\x00\x00\x00" + b"\x21\x12\xa4\x42" + bytes(140)
-    assert not binding.looks_like_stun(initiation)
+    assert not is_stun(initiation)
 
 
 def test_a_candidate_names_itself_for_people() -> None:

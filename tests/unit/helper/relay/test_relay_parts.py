@@ -9,10 +9,10 @@ from helper.relay.errors import RelayRefused, RelayUnreachable
 from helper.relay.race import first_success
 from helper.relay.relay import Relay
 from helper.relay.servers import Transport, TurnServer, parse_stun_uri, parse_turn_uri
-from helper.relay.turn_messages import is_stun
 from helper.relay.waiting import Waiting
 from protocol.addresses import Address
 from protocol.errors import error_from_wire
+from protocol.stun import is_stun
 
 A, B, C = (Address.parse(f"192.0.2.{number}:7") for number in (1, 2, 3))
 
