@@ -37,6 +37,13 @@ class LoginNeeded(CoveyError):
     exit_code = 4
 
 
+class SessionExpired(LoginNeeded):
+    """Its text holds "peer login has expired": NetBird's clients look for that."""
+
+    code = "session-expired"
+    hint = "Sign in again: `covey login`. A setup key does not renew the session of a person's machine."
+
+
 class LoginRefused(CoveyError):
     """The server said a definite no to this setup key or sign-in."""
 
@@ -68,9 +75,31 @@ class SetupKeyUsedUp(LoginRefused):
     hint = "Ask for a reusable setup key, or for one key for each machine."
 
 
+class SignInRefused(LoginRefused):
+    code = "sign-in-refused"
+    hint = "Sign in again: `covey login`."
+
+
+class UserBlocked(LoginRefused):
+    code = "user-blocked"
+    hint = "Ask whoever runs the server to let you in again: `covey-server users unblock EMAIL`."
+
+
+class SignInNotOffered(LoginRefused):
+    code = "sign-in-not-offered"
+    hint = "Join with a setup key or a join link instead."
+
+
 class ServerUnreachable(CoveyError):
     code = "server-unreachable"
     hint = "Check the address and this machine's network; is `covey-server` running and its port open?"
+
+
+class SignInUnavailable(ServerUnreachable):
+    """The OpenID provider does not answer the management server: nobody was refused."""
+
+    code = "sign-in-unavailable"
+    hint = "Try again in a minute; machines that are connected stay so. Whoever runs the server finds the reason in its log."
 
 
 class WrongScheme(CoveyError):

@@ -8,15 +8,28 @@ from urllib.parse import quote, unquote
 
 import grpc
 
-from protocol.errors import CoveyError, LoginNeeded, LoginRefused, SetupKeyMalformed, error_from_wire
+from protocol.errors import (
+    ClockOff,
+    CoveyError,
+    LoginNeeded,
+    LoginRefused,
+    SetupKeyMalformed,
+    SignInNotOffered,
+    SignInUnavailable,
+    error_from_wire,
+)
 
 CODE_KEY, HINT_KEY = "covey-error", "covey-hint"
 
 
 def status_of(error: CoveyError) -> grpc.StatusCode:
     """The gRPC code for an error of ours."""
-    if isinstance(error, SetupKeyMalformed):
+    if isinstance(error, SetupKeyMalformed | ClockOff):
         return grpc.StatusCode.INVALID_ARGUMENT
+    if isinstance(error, SignInNotOffered):
+        return grpc.StatusCode.NOT_FOUND
+    if isinstance(error, SignInUnavailable):
+        return grpc.StatusCode.UNAVAILABLE
     if isinstance(error, LoginNeeded | LoginRefused):
         return grpc.StatusCode.PERMISSION_DENIED
     return grpc.StatusCode.INTERNAL

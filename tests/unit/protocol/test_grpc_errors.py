@@ -4,7 +4,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import errors
-from protocol.errors import CoveyError, LoginNeeded, NoPermission, SetupKeyExpired, SetupKeyMalformed, TimedOut
+from protocol.errors import (
+    ClockOff,
+    CoveyError,
+    LoginNeeded,
+    NoPermission,
+    SessionExpired,
+    SetupKeyExpired,
+    SetupKeyMalformed,
+    SignInNotOffered,
+    SignInRefused,
+    SignInUnavailable,
+    TimedOut,
+    UserBlocked,
+)
 from protocol.grpc_errors import CODE_KEY, error_of, status_of, trailing_metadata
 
 OURS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, CoveyError)]
@@ -16,6 +29,12 @@ OURS = [kind for kind in vars(errors).values() if isinstance(kind, type) and iss
         (SetupKeyMalformed("no"), grpc.StatusCode.INVALID_ARGUMENT),
         (SetupKeyExpired("no"), grpc.StatusCode.PERMISSION_DENIED),
         (LoginNeeded("no"), grpc.StatusCode.PERMISSION_DENIED),
+        (SessionExpired("no"), grpc.StatusCode.PERMISSION_DENIED),
+        (SignInRefused("no"), grpc.StatusCode.PERMISSION_DENIED),
+        (UserBlocked("no"), grpc.StatusCode.PERMISSION_DENIED),
+        (ClockOff("no"), grpc.StatusCode.INVALID_ARGUMENT),  # the same token again would not help either
+        (SignInNotOffered("no"), grpc.StatusCode.NOT_FOUND),  # what NetBird's clients take for "there is no such flow"
+        (SignInUnavailable("no"), grpc.StatusCode.UNAVAILABLE),
         (NoPermission("no"), grpc.StatusCode.INTERNAL),  # about this machine: no login would help
         (TimedOut("no"), grpc.StatusCode.INTERNAL),
         (CoveyError("no"), grpc.StatusCode.INTERNAL),
