@@ -11,7 +11,8 @@ from helper.clients.management import ManagementClient
 from helper.clients.system_info import system_meta
 from helper.engine.memory import Memory
 from helper.engine.network_map import read_address
-from helper.engine.session import AddressChanged, Callbacks, Plan, Session
+from helper.engine.plan import AddressChanged, Callbacks, Plan
+from helper.engine.session import Session
 from helper.engine.status import status_document
 from helper.ledger.ledger import Ledger
 from helper.ledger.undo import undo_all
@@ -328,6 +329,8 @@ class Engine:
     async def _end_session(self) -> None:
         task, self._task = self._task, None
         if task is not None:
+            if self._session is not None:
+                await self._session.say_goodbye()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         self._session = None

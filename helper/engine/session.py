@@ -9,7 +9,6 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -19,6 +18,7 @@ from helper.clients.signal import signal_location
 from helper.engine.link import Link
 from helper.engine.local_network import LocalNetwork
 from helper.engine.network_map import NetworkMap, RemotePeer, changes, read_address, read_network_map
+from helper.engine.plan import AddressChanged, Callbacks, Plan
 from helper.engine.servers import read_stun_servers, read_turn_servers
 from helper.engine.signalling import Signalling
 from helper.ice.agent import SendStun
@@ -28,16 +28,16 @@ from helper.netmon.linux import take_snapshot
 from helper.netmon.monitor import watch
 from helper.netmon.snapshot import Snapshot
 from helper.peer.events import LocalChanged, SignalChanged, Signalled
-from helper.peer.messages import SignalMessage
+from helper.peer.messages import Goodbye, SignalMessage
 from helper.peer.runner import PeerRunner, Surroundings
 from helper.relay.relay import Relay
 from helper.tap.tap import Tap, open_tap
-from helper.wireguard.device import Backend, Device, DeviceSettings, open_device
+from helper.wireguard.device import Device, DeviceSettings, open_device
 from protocol.addresses import Address
 from protocol.errors import CoveyError, LoginNeeded, ServerUnreachable
 from protocol.generated.management_pb2 import LoginResponse, NetbirdConfig, SyncResponse
 from protocol.join_link import ServerLocation
-from protocol.keys import PrivateKey, PublicKey
+from protocol.keys import PublicKey
 
 log = logging.getLogger(__name__)
 
@@ -45,34 +45,6 @@ POLL = 1.0  # seconds between looks at WireGuard's counters
 REFRESH = 0.5  # seconds that a status waits for newer counters
 TIDY = 60.0  # seconds between two looks at who may send to us by the relay
 POLL_CLOSELY = 0.02  # while a handshake is awaited or a path has just changed
-
-
-class AddressChanged(Exception):
-    """The server gave us another overlay address: the device must be set up anew."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a session is made of; `name` is the interface's.
-
-    `came_from_disk`: login and map are those of an earlier time, so the server is asked anew before anything else.
-    """
-
-    server: ServerLocation
-    private_key: PrivateKey
-    name: str
-    port: int
-    backend: Backend
-    login: LoginResponse
-    saved_map: SyncResponse | None = None
-    came_from_disk: bool = False
-
-
-@dataclass(slots=True)
-class Callbacks:
-    on_change: Callable[[], None]
-    save_map: Callable[[bytes], None]
-    save_login: Callable[[bytes], None]
 
 
 @dataclass(slots=True)
@@ -156,6 +128,11 @@ class Session:
                 group.create_task(self._tidy_permissions(parts.relay), name="permissions")
         except BaseExceptionGroup as errors:
             raise _first(errors) from None  # the first failure ended the rest
+
+    async def say_goodbye(self) -> None:
+        """Tell those who may think us connected that the tunnel goes down, so that their status is true at once."""
+        known = ((key, runner.connection.session) for key, runner in self.peers.items())
+        await self.signalling.farewell((key, Goodbye(one.identity)) for key, one in known if one.remote is not None)
 
     async def close(self) -> None:
         """Close the connection to management."""

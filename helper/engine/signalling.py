@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from helper.clients.backoff import Backoff
 from helper.clients.signal import SignalClient
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 OUTGOING_MESSAGES = 1000  # that may wait; more are dropped and offered again
 EACH = 64  # that may wait for one peer
 AT_ONCE = 16  # messages under way, to different peers
+FAREWELL = 1.0  # seconds for all goodbyes together
 
 
 class Signalling:
@@ -52,6 +53,16 @@ class Signalling:
         if self._client is not None:
             with contextlib.suppress(asyncio.QueueFull):
                 self._outgoing.put_nowait((remote, to_body(message)))
+
+    async def farewell(self, messages: Iterable[tuple[PublicKey, SignalMessage]]) -> None:
+        """Send the last messages, all at once; whoever can't be told within FAREWELL notices by itself."""
+        client = self._client
+        if client is None:
+            return
+        sending = (client.send(remote, to_body(message)) for remote, message in messages)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                await asyncio.gather(*sending, return_exceptions=True)
 
     def check(self) -> None:
         """Prove the stream after a change of the network; a dead one ends within seconds and is opened anew."""

@@ -27,6 +27,8 @@ def _why_calling(runner: PeerRunner, session: Session) -> str:
         return "The peer does without direct connections and asks for a relay of a kind that Covey does not speak."
     if not session.signalling.link.is_up:
         return "The signal server can't be reached, so the peer can't be called."
+    if runner.connection.has_left:
+        return "The peer has disconnected; it comes back by itself when it connects again."
     return "The peer does not answer our calls: it is off, offline or not running Covey."
 
 

@@ -10,8 +10,8 @@ The states are not stored: they follow from what is known (`state`). A restart o
 credentials; the old one goes on carrying traffic and proving its path until the new one has selected a pair.
 """
 
-import random
 import secrets
+from collections import deque
 from dataclasses import dataclass, field
 
 from aioice import stun
@@ -37,7 +37,7 @@ from helper.peer.events import (
     TimePassed,
     UsePath,
 )
-from helper.peer.messages import Answer, Description, GoIdle, Offer, SignalMessage, Trickle
+from helper.peer.messages import Answer, Description, GoIdle, Goodbye, Offer, SignalMessage, Trickle
 from helper.wireguard.device import PeerStatistics
 from protocol.addresses import Address, IPAddress
 
@@ -46,7 +46,6 @@ RESTART_AFTER = 0.3  # seconds without any path before ICE starts anew; ours
 HANDSHAKE_RETRIES = (1.0, 2.0, 4.0, 8.0)  # seconds after which the initiator sets up the peer afresh; ours
 RESPONDER_PATIENCE = 5.0  # seconds until the responder may start a handshake too; NetBird's
 HANDSHAKE_MAX_AGE = 180.0  # seconds; Reject-After-Time (WireGuard paper, section 6.1); we keep alive every 25 s
-PERSISTENT_KEEPALIVE = 25  # seconds
 REOFFER_LOST = 1.0  # seconds after the last path of a former session went
 RENEW_EVERY = 1.0  # seconds between new sessions that the other side makes us begin
 UPKEEP = 100  # bytes between two looks at the counters: a keepalive is less, one ping is more
@@ -81,12 +80,13 @@ class PeerConnection:
         self.restarts = 0
         self._device: bytes | None = None
         self._session_lives = False
-        self._retired: list[bytes] = []
+        self._retired: deque[bytes] = deque(maxlen=8)
         self._early: list[Trickle] = []
+        self.has_left = False  # it said goodbye and has not called since
         self.without_ice = False  # it asks for a relay of a kind that we do not speak
         self._untold = False  # candidates changed while there was no signalling
         self._renew_again_at = now
-        self._backoff = Backoff(rng=random.Random())
+        self._backoff = Backoff()
         self._offer_at = now
         self._restart_at = float("inf")
         self._handshake_at = float("inf")  # when the wait for the handshake ends
@@ -158,6 +158,8 @@ class PeerConnection:
                 return self._described(description, False, now)
             case Trickle():
                 return self._trickled(message, now)
+            case Goodbye(session):
+                return self._left(session, now)
             case GoIdle():  # lazy peers sleep; we keep the path and wake them with the next offer
                 return []
 
@@ -178,6 +180,7 @@ class PeerConnection:
         self.without_ice = description.credentials is None
         if description.credentials is None or (description.session is not None and description.identity in self._retired):
             return []
+        self.has_left = False
         actions: list[Action] = []
         is_new = self.session.remote != description.identity
         if is_new:
@@ -188,7 +191,7 @@ class PeerConnection:
                 began_anew = stale or (description.about is None and is_offer)
                 if began_anew and now < self._renew_again_at:
                     return []  # it offers again
-                self._retired = [*self._retired[-7:], self.session.remote]
+                self._retired.append(self.session.remote)
                 if began_anew:  # so do we
                     self._renew_again_at = now + RENEW_EVERY
                     actions += self._renew(now)
@@ -221,6 +224,20 @@ class PeerConnection:
         if self.session.agent.selected is None:
             return now + CHECKS_TIMEOUT
         return now + REOFFER_RELAYED[1] if self.path is not None and self.path.relays else float("inf")
+
+    def _left(self, identity: bytes, now: float) -> list[Action]:
+        """The tunnel over there is down: nothing that we know of it answers any more. It calls us when it is back.
+
+        A goodbye of a session that is no longer the present one came late and says nothing about this one.
+        """
+        if identity != self.session.remote:
+            return []
+        self._retired.append(identity)
+        self.has_left, self._session_lives = True, False
+        self.path, self.path_since, self.former = None, now, None
+        self._handshake_at, self.session.agent.selected = float("inf"), None
+        self._offer_at = now + self._backoff.next()
+        return self._renew(now)
 
     def _take_early(self, ufrag: str) -> list[Candidate]:
         found = [trickle.candidate for trickle in self._early if trickle.ufrag in (ufrag, None)]
@@ -298,7 +315,7 @@ class PeerConnection:
     def _restart(self, now: float) -> list[Action]:
         """Begin a new session of our own accord and offer it."""
         if self.session.remote is not None:
-            self._retired = [*self._retired[-7:], self.session.remote]
+            self._retired.append(self.session.remote)
         self._backoff.reset()
         actions = self._renew(now)
         if self.former is not None:  # its bases may be gone

@@ -60,7 +60,14 @@ class GoIdle:
     """The peer puts the connection to sleep until there is traffic."""
 
 
-SignalMessage = Offer | Answer | Trickle | GoIdle
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """The sender's tunnel goes down; `session` is the one that ends with it."""
+
+    session: bytes
+
+
+SignalMessage = Offer | Answer | Trickle | GoIdle | Goodbye
 
 
 def to_body(message: SignalMessage) -> Body:
@@ -69,6 +76,8 @@ def to_body(message: SignalMessage) -> Body:
             return Body(type=Body.CANDIDATE, payload=to_sdp(candidate, ufrag or ""))
         case GoIdle():
             return Body(type=Body.GO_IDLE)
+        case Goodbye(session):
+            return Body(type=Body.GO_IDLE, sessionId=session, leaving=True)
         case Offer(description) | Answer(description):
             credentials = description.credentials
             body = Body(
@@ -97,7 +106,7 @@ def from_body(body: Body) -> SignalMessage | None:
     if body.type == Body.CANDIDATE:
         return Trickle(*parse_sdp(body.payload))
     if body.type == Body.GO_IDLE:
-        return GoIdle()
+        return Goodbye(body.sessionId) if body.leaving and len(body.sessionId) == SESSION_LENGTH else GoIdle()
     return None
 
 

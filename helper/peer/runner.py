@@ -13,7 +13,7 @@ from helper.ice.agent import PermitPeer, SendStun
 from helper.ice.candidates import Base
 from helper.ice.mux import Mux
 from helper.ice.pair import Pair
-from helper.peer.connection import PERSISTENT_KEEPALIVE, PeerConnection
+from helper.peer.connection import PeerConnection
 from helper.peer.events import (
     Action,
     Counted,
@@ -37,6 +37,7 @@ from protocol.keys import PrivateKey, PublicKey, is_controlling
 log = logging.getLogger(__name__)
 
 FORMER_RELAY_PATH_LIFETIME = 3.0  # seconds that a proxy lives on after its path was left, for late packets
+PERSISTENT_KEEPALIVE = 25  # seconds
 WATCH_SWITCH = 2.0  # seconds after a change of path in which the endpoint is watched closely
 
 

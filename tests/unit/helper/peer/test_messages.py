@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from helper.ice.agent import Credentials
 from helper.ice.candidates import make_candidate
-from helper.peer.messages import MAX_CANDIDATES, Answer, Description, GoIdle, Offer, Trickle, from_body, to_body
+from helper.peer.messages import MAX_CANDIDATES, Answer, Description, GoIdle, Goodbye, Offer, Trickle, from_body, to_body
 from protocol.addresses import Address
 from protocol.generated.signalexchange_pb2 import Body
 
@@ -14,7 +14,9 @@ CANDIDATE = make_candidate("host", Address.of("10.0.0.1", 51820))
 DESCRIPTION = Description(Credentials("ufrag123", "password"), b"12345", b"54321", b"device00", 51820, "0.77.1", (CANDIDATE,))
 
 
-@pytest.mark.parametrize("message", [Offer(DESCRIPTION), Answer(DESCRIPTION), Trickle(CANDIDATE, "ufrag123"), GoIdle()])
+@pytest.mark.parametrize(
+    "message", [Offer(DESCRIPTION), Answer(DESCRIPTION), Trickle(CANDIDATE, "ufrag123"), GoIdle(), Goodbye(b"12345")]
+)
 def test_a_message_survives_the_wire(message: Offer) -> None:
     assert from_body(Body.FromString(to_body(message).SerializeToString())) == message
 
