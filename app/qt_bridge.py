@@ -42,7 +42,7 @@ def run(main: Callable[[QApplication], Coroutine[Any, Any, int]], argv: list[str
     app = application(argv)
     loop: asyncio.AbstractEventLoop = QEventLoop(app)
     asyncio.set_event_loop(loop)
-    loop.set_default_executor(executor := ThreadPoolExecutor(WORKERS, thread_name_prefix="covey"))
+    loop.set_default_executor(_Workers(WORKERS, thread_name_prefix="covey"))
     try:
         return loop.run_until_complete(_until_told(main(app)))
     finally:
@@ -50,7 +50,6 @@ def run(main: Callable[[QApplication], Coroutine[Any, Any, int]], argv: list[str
             loop.run_until_complete(_end_tasks())
             loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
-            executor.shutdown(wait=False, cancel_futures=True)
             loop.close()
             asyncio.set_event_loop(None)
 
@@ -61,6 +60,13 @@ def leave(code: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+class _Workers(ThreadPoolExecutor):
+    """Threads that nobody waits for."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        super().shutdown(wait=False, cancel_futures=True)
 
 
 async def _until_told(main: Coroutine[Any, Any, int]) -> int:

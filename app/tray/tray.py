@@ -21,10 +21,10 @@ class Tray(QObject):
         super().__init__()
         self._view: TrayView | None = None
         self._variant = variant_of_this_desktop()
-        self._menu = QMenu()
-        self._menu.aboutToShow.connect(lambda: self.looked_at.emit(True))
-        self._menu.aboutToHide.connect(lambda: self.looked_at.emit(False))
-        self._drawn = DrawnMenu(self._menu, self.asked.emit)
+        self.menu = QMenu()
+        self.menu.aboutToShow.connect(lambda: self.looked_at.emit(True))
+        self.menu.aboutToHide.connect(lambda: self.looked_at.emit(False))
+        self._drawn = DrawnMenu(self.menu, self.asked.emit)
         self._icon: QSystemTrayIcon | None = None
 
     @property
@@ -35,7 +35,7 @@ class Tray(QObject):
         """Put the icon into the tray, anew if it was there."""
         self.withdraw()
         self._icon = QSystemTrayIcon(self)
-        self._icon.setContextMenu(self._menu)
+        self._icon.setContextMenu(self.menu)
         self._icon.activated.connect(self._on_activated)
         self._icon.messageClicked.connect(lambda: self.asked.emit(Action(Do.OPEN)))
         if self._view is not None:
