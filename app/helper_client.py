@@ -12,9 +12,11 @@ from typing import Any, cast
 
 from app.local_call import ANSWER_TIMEOUT, CONNECT_TIMEOUT, answer_of, failure_of, request_of
 from protocol.errors import CoveyError, HelperNotRunning
-from protocol.local_api import StatusDocument, UpRequest
+from protocol.local_api import Preferences, ProfilesDocument, StatusDocument, UpRequest
+from protocol.sign_in import SignInFlow
 
 CHANGE_TIMEOUT = 40.0  # seconds, for down and logout, and for `up` beyond its own timeout
+ASK_SERVER_TIMEOUT = 20.0  # seconds, for what the helper must ask its server
 UP_TIMEOUT = 30.0  # seconds that `up` waits unless asked otherwise
 MAX_STATUS = 64 * 1024 * 1024  # bytes
 
@@ -44,6 +46,38 @@ class HelperClient:
 
     async def logout(self) -> None:
         await self._call("POST", "/v1/logout", CHANGE_TIMEOUT)
+
+    async def sign_in_flow(self, *, management_url: str | None = None, join_link: str | None = None) -> SignInFlow:
+        """Where to sign in at this server; without a place at the active profile's."""
+        place = {"management_url": management_url, "join_link": join_link}
+        body = {name: value for name, value in place.items() if value is not None}
+        with self._failures():
+            return SignInFlow.from_json(await self._call("POST", "/v1/sign-in-flow", ASK_SERVER_TIMEOUT, body))
+
+    async def extend_session(self, jwt: str) -> str:
+        """Renew the session while the tunnel stays up; answers when it ends, in ISO 8601."""
+        answer = await self._call("POST", "/v1/extend-session", ASK_SERVER_TIMEOUT, {"jwt": jwt})
+        return str(answer.get("sessionExpiresAt", ""))
+
+    async def profiles(self) -> ProfilesDocument:
+        return cast(ProfilesDocument, await self._call("GET", "/v1/profiles", ANSWER_TIMEOUT))
+
+    async def add_profile(self, name: str) -> ProfilesDocument:
+        return cast(ProfilesDocument, await self._call("POST", "/v1/profiles", CHANGE_TIMEOUT, {"name": name}))
+
+    async def use_profile(self, name: str) -> ProfilesDocument:
+        """Make it the active one; the tunnel of the former goes down."""
+        return cast(ProfilesDocument, await self._call("POST", "/v1/profiles/use", CHANGE_TIMEOUT, {"name": name}))
+
+    async def remove_profile(self, name: str) -> ProfilesDocument:
+        return cast(ProfilesDocument, await self._call("POST", "/v1/profiles/remove", CHANGE_TIMEOUT, {"name": name}))
+
+    async def preferences(self) -> Preferences:
+        return cast(Preferences, await self._call("GET", "/v1/preferences", ANSWER_TIMEOUT))
+
+    async def prefer(self, changes: Preferences) -> Preferences:
+        """Change what is named, and answer all; it is in force from the next `up`."""
+        return cast(Preferences, await self._call("POST", "/v1/preferences", CHANGE_TIMEOUT, dict(changes)))
 
     async def events(self, every: float | None = None) -> AsyncGenerator[StatusDocument, None]:
         """The status at once and at every change; ends when the helper ends.
