@@ -12,14 +12,16 @@ from tests.lab.meeting import show_logs
 from tests.lab.network import Lab
 
 LOGS = Path(__file__).parents[2] / "build/lab"
+TIMEOUT = 900  # seconds; the waits within a test have bounds of their own, this one only ends what hangs
 LAB = pytest.StashKey[Lab]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if os.geteuid() != 0:
-        for item in items:
-            if item.get_closest_marker("lab"):
-                item.add_marker(pytest.mark.skip(reason="the lab needs root (or `unshare -Urnm` where the kernel allows it)"))
+    for item in (item for item in items if item.get_closest_marker("lab")):
+        if not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(TIMEOUT))
+        if os.geteuid() != 0:
+            item.add_marker(pytest.mark.skip(reason="the lab needs root (or `unshare -Urnm` where the kernel allows it)"))
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -15,7 +15,7 @@ from rich.table import Table
 from tests.lab.meeting import show_logs
 from tests.lab.nat import PORT_RESTRICTED
 from tests.lab.network import SERVER, Lab
-from tests.lab.node import LabError, Node, wait_for
+from tests.lab.node import PATIENCE, LabError, Node, wait_for
 from tests.lab.programs import Member, Server, Status
 from tests.lab.traffic import start
 
@@ -41,7 +41,7 @@ class Story:
     def tell(self, sentence: str) -> None:
         self.console.print(f"[dim]{time.monotonic() - self.began:5.1f} s[/]  {sentence}")
 
-    def waits(self, what: str, attempt: Callable[[], T | None], seconds: float) -> T:
+    def waits(self, what: str, attempt: Callable[[], T | None]) -> T:
         """Wait as `wait_for` does, and keep the table fresh meanwhile."""
 
         def look() -> T | None:
@@ -49,7 +49,7 @@ class Story:
                 self.live.update(self.table(), refresh=True)
             return attempt()
 
-        return wait_for(what, look, seconds)
+        return wait_for(what, look)
 
     def table(self) -> Table:
         table = Table(
@@ -145,11 +145,11 @@ def perform(lab: Lab, story: Story) -> None:
 def watch(story: Story, alice: Member, bob: Member, lift: Callable[[], None], called: float) -> dict[str, str]:
     """From joined to direct, with a ping running through it all."""
     address = bob.address
-    story.waits("a first ping through the tunnel", lambda: alice.node.answers(address, 0.25), 20)
+    story.waits("a first ping through the tunnel", lambda: alice.node.answers(address, 0.25))
     first = time.monotonic() - called
     story.tell(f"alice pings bob at {address}: [green]answered[/], {first:.1f} s after bob's command began.")
     for one, other in ((alice, bob), (bob, alice)):
-        story.waits("the path through the relay", lambda a=one, b=other: shows(a, b, "Relayed"), 10)  # type: ignore[misc]
+        story.waits("the path through the relay", lambda a=one, b=other: shows(a, b, "Relayed"))  # type: ignore[misc]
     story.tell(f"The path is [yellow]relayed[/]. alice's status says why: {escape(str(alice.peer(bob)['reason']))}")
     story.show_once()
     relayed_rate = copy(story, alice, bob, RELAY_COPY)
@@ -159,7 +159,7 @@ def watch(story: Story, alice: Member, bob: Member, lift: Callable[[], None], ca
     lifted = time.monotonic()
     story.tell("UDP between the two homes is free now. Nobody restarts anything; a ping runs every 50 ms.")
     for one, other in ((alice, bob), (bob, alice)):
-        story.waits("the direct path", lambda a=one, b=other: shows(a, b, "P2P"), 15)  # type: ignore[misc]
+        story.waits("the direct path", lambda a=one, b=other: shows(a, b, "P2P"))  # type: ignore[misc]
     upgrade = time.monotonic() - lifted
     direct = alice.peer(bob)
     kinds, ends = direct["iceCandidateType"], direct["iceCandidateEndpoint"]
@@ -169,7 +169,7 @@ def watch(story: Story, alice: Member, bob: Member, lift: Callable[[], None], ca
     direct_rate = copy(story, alice, bob, DIRECT_COPY)
     story.tell(f"{DIRECT_COPY / 1e6:.0f} MB directly, checksum right: {direct_rate:.0f} Mbit/s.")
     pings.send_signal(2)
-    pings.wait(10)
+    pings.wait(PATIENCE)
     sent, lost = ping_result(alice.node)
     if story.live is not None:
         story.live.update(story.table(), refresh=True)
@@ -193,9 +193,9 @@ def copy(story: Story, source: Member, target: Member, size: int) -> float:
     """Copy bytes through the tunnel with the table alive; Mbit/s."""
     port = 7000 + len(target.node.processes)
     receiver = start(target.node, f"receive{port}", "receive", target.address, port)
-    wait_for("the receiver listens", lambda: target.node.listens(port), 10)
+    wait_for("the receiver listens", lambda: target.node.listens(port))
     sender = start(source.node, f"send{port}", "send", target.address, port, size)
-    story.waits("the copy ends", lambda: sender.process.poll() is not None, 60)
+    story.waits("the copy ends", lambda: sender.process.poll() is not None)
     sent, received = sender.finish(), receiver.finish()
     if sent["sha256"] != received["sha256"] or received["bytes"] != size:
         raise LabError("the bytes arrived changed")

@@ -110,14 +110,15 @@ def carry(one: int, other: int, control: int) -> None:
             times = [way.next_at for _, way in ways.values() if way.next_at is not None]
             ready = selector.select(max(0.0, min(times) - time.monotonic()) if times else None)
             now = time.monotonic()
-            for key, _ in ready:
-                if key.fd == control:
-                    if not (data := os.read(control, 4096)):
-                        return
-                    *lines, text = (text + data).split(b"\n")
-                    quality = LinkQuality(**json.loads(lines[-1])) if lines else quality
-                    continue
-                _read(key.fd, ways[key.fd][1], quality, now)
+            files = [key.fd for key, _ in ready]
+            if control in files:  # first: it holds for the frames that came in after it was said
+                if not (data := os.read(control, 4096)):
+                    return
+                *lines, text = (text + data).split(b"\n")
+                quality = LinkQuality(**json.loads(lines[-1])) if lines else quality
+                files.remove(control)
+            for tap in files:
+                _read(tap, ways[tap][1], quality, now)
             for target, way in ways.values():
                 for frame in way.due(now):
                     _write(target, frame)

@@ -178,7 +178,7 @@ class Lab:
         ends = (f"{NAMESPACES / node.namespace}:{interface}", f"{NAMESPACES / place.namespace}:{far}")
         process = node.spawn("link", *program, *ends, stdin=subprocess.PIPE)
         node.link = Link(process, quality)
-        wait_for(f"the link of {node.name}", lambda: _is_there(process, node, interface) and _is_there(process, place, far), 10)
+        wait_for(f"the link of {node.name}", lambda: _is_there(process, node, interface) and _is_there(process, place, far))
 
 
 def _is_there(process: Process, node: Node, interface: str) -> bool:

@@ -18,6 +18,7 @@ from tests.lab.link import Link
 T = TypeVar("T")
 NAMESPACES, RESOLVERS = Path("/run/netns"), Path("/etc/netns")
 PAUSE = 0.05  # seconds between two looks at something that we wait for
+PATIENCE = 120.0  # seconds until a wait gives up: how quick a thing is the benches say, on a busy machine it may take long
 Process = subprocess.Popen[bytes]
 
 
@@ -25,7 +26,7 @@ class LabError(Exception):
     """The lab could not be built, or a bounded wait in it ran out; the text says which."""
 
 
-def wait_for(what: str, attempt: Callable[[], T | None], seconds: float) -> T:
+def wait_for(what: str, attempt: Callable[[], T | None], seconds: float = PATIENCE) -> T:
     """Call `attempt` until it returns something true. Raises LabError after so many seconds."""
     deadline = time.monotonic() + seconds
     while not (found := attempt()):
@@ -35,7 +36,9 @@ def wait_for(what: str, attempt: Callable[[], T | None], seconds: float) -> T:
     return found
 
 
-def command(*words: str, stdin: str | None = None, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+def command(
+    *words: str, stdin: str | None = None, check: bool = True, timeout: float = PATIENCE
+) -> subprocess.CompletedProcess[str]:
     """Run a command to its end. Raises LabError with what it said if it failed and `check` is on."""
     try:
         done = subprocess.run(words, capture_output=True, text=True, input=stdin or "", timeout=timeout)
@@ -72,7 +75,7 @@ class Node:
     link: Link | None = None
 
     def run(
-        self, *words: str, stdin: str | None = None, check: bool = True, timeout: float = 60
+        self, *words: str, stdin: str | None = None, check: bool = True, timeout: float = PATIENCE
     ) -> subprocess.CompletedProcess[str]:
         """Run a command inside to its end. Raises LabError if it fails and `check` is on."""
         return command("ip", "netns", "exec", self.namespace, *words, stdin=stdin, check=check, timeout=timeout)
@@ -108,6 +111,10 @@ class Node:
     def answers(self, address: str, within: float = 1.0) -> bool:
         """Say whether one ping to `address` is answered within so many seconds."""
         return self.run("ping", "-n", "-c1", f"-W{within:g}", address, check=False).returncode == 0
+
+    def reaches(self, address: str) -> None:
+        """Ping `address` until it answers. Raises LabError if it never does."""
+        wait_for(f"{self.name} pings {address}", lambda: self.answers(address))
 
     def listens(self, port: int) -> bool:
         """Say whether somebody inside listens on a TCP port."""
@@ -171,7 +178,7 @@ def end(process: Process, patience: float = 10.0) -> None:
         process.wait(patience)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait(5)
+        process.wait(PATIENCE)
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
 

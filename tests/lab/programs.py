@@ -8,18 +8,16 @@ import signal
 import socket
 import sys
 import tempfile
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.lab.network import SERVER, SERVER6, Lab
-from tests.lab.node import LabError, Node, Process, end, pids_in, wait_for
+from tests.lab.node import PATIENCE, LabError, Node, Process, end, pids_in, wait_for
 
-BIN = Path(sys.executable).parent
+BIN, OTHER_CLOCK = Path(sys.executable).parent, Path(__file__).with_name("other_clock.py")
 READY = "Covey server is up."  # covey-server says so once it serves
-STARTED = 30.0  # seconds that a program may take to start on a loaded machine
 Status = dict[str, Any]
 
 
@@ -27,7 +25,7 @@ class UnixConnection(http.client.HTTPConnection):
     """HTTP to a Unix socket."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=10)
+        super().__init__("localhost", timeout=PATIENCE)
         self._path = path
 
     def connect(self) -> None:
@@ -59,7 +57,7 @@ class Server:
                 raise LabError(f"covey-server ended with {self.process.returncode}: {self.node.log('covey-server')[-600:]}")
             return self._said().count(READY) > told
 
-        wait_for("covey-server is up", is_ready, STARTED)
+        wait_for("covey-server is up", is_ready)
 
     def _said(self) -> str:
         return self.node.log("covey-server") if (self.node.logs / f"{self.node.name}-covey-server.log").exists() else ""
@@ -73,10 +71,15 @@ class Server:
 
     def ask(self, *words: str) -> Status:
         """Run an administrator's command with --json."""
-        answer: Status = json.loads(
-            self.node.run(str(BIN / "covey-server"), *words, "--data-dir", str(self.data), "--json").stdout
-        )
+        answer: Status = self._asked(*words)
         return answer
+
+    def _asked(self, *words: str) -> Any:
+        return json.loads(self.node.run(str(BIN / "covey-server"), *words, "--data-dir", str(self.data), "--json").stdout)
+
+    def states_of_keys(self) -> set[str]:
+        """Which of valid, expired, revoked and used up there are."""
+        return {key["state"] for key in self._asked("setup-keys", "list")}
 
     def setup_key(self, *flags: str) -> Status:
         """A fresh key: reusable unless flags say otherwise; the key itself is under `key`, its number under `id`."""
@@ -96,11 +99,16 @@ class Server:
 
 @dataclass(eq=False)
 class Member:
-    """One machine in the mesh: a helper on a host, and the CLI that talks to it."""
+    """One machine in the mesh: a helper on a host, and the CLI that talks to it.
+
+    Attributes:
+        clock: seconds by which the helper's clock is ahead; negative: behind.
+    """
 
     node: Node
     wireguard: str = "auto"
     log_level: str = "info"
+    clock: float = 0.0
     folder: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -116,8 +124,9 @@ class Member:
     def launch(self) -> None:
         """Start the helper without waiting for it."""
         words = ("--state-dir", str(self.folder / "state"), "--socket", str(self.socket), "--interface", self.interface)
+        program = [sys.executable, str(OTHER_CLOCK), f"{self.clock:g}"] if self.clock else [str(BIN / "covey-helper")]
         self.process = self.node.spawn(
-            "covey-helper", str(BIN / "covey-helper"), "run", *words, "--wireguard", self.wireguard, "--log-level", self.log_level
+            "covey-helper", *program, "run", *words, "--wireguard", self.wireguard, "--log-level", self.log_level
         )
 
     def ready(self) -> None:
@@ -132,7 +141,7 @@ class Member:
                 return bool(self.status())
             return False
 
-        wait_for(f"{self.name}: the helper answers", answers, STARTED)
+        wait_for(f"{self.name}: the helper answers", answers)
 
     def start(self) -> None:
         self.launch()
@@ -141,24 +150,33 @@ class Member:
     def kill(self) -> None:
         """As a loss of power does to the helper: no chance to tidy up. Its wireguard-go goes too."""
         for pid in pids_in({self.node.namespace}):
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if any(word.endswith((b"covey-helper", b"wireguard-go")) for word in words):
-                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                if any(word.endswith((b"covey-helper", b"wireguard-go")) for word in words):
+                    os.kill(pid, signal.SIGKILL)
         if self.process is not None:
-            self.process.wait(5)
+            self.process.wait(PATIENCE)
 
     def stop(self) -> None:
         if self.process is not None:
             end(self.process)
 
-    def covey(self, *words: str, check: bool = True, timeout: float = 60) -> Any:
+    def covey(self, *words: str, check: bool = True, timeout: float = 2 * PATIENCE) -> Any:
         """Run the CLI; the result has `returncode`, `stdout` and `stderr`."""
         return self.node.run(str(BIN / "covey"), "--socket", str(self.socket), *words, check=check, timeout=timeout)
 
-    def up(self, server: Server, key: str) -> None:
-        keyfile = self.folder / "setup-key"
-        keyfile.write_text(f"{key}\n")
-        self.covey("up", *server.where(), "--setup-key-file", str(keyfile), "--hostname", self.name, timeout=90)
+    def keyfile(self, key: str) -> str:
+        """The path of a file that holds this setup key."""
+        path = self.folder / "setup-key"
+        path.write_text(f"{key}\n")
+        return str(path)
+
+    def up(self, server: Server, key: str, tries: int = 1) -> None:
+        """Join. `tries`: how often to say `up` where the line may lose so much that the server counts as unreachable."""
+        words = ("--setup-key-file", self.keyfile(key), "--hostname", self.name, "--timeout", f"{PATIENCE:g}")
+        for left in reversed(range(tries)):
+            if self.covey("up", *server.where(), *words, check=not left).returncode == 0:
+                return
 
     def ask(self, method: str, path: str, body: object = None) -> Status:
         """Talk to the helper's local API as the CLI does, without the cost of starting it."""
@@ -176,7 +194,7 @@ class Member:
     @property
     def address(self) -> str:
         """Our overlay address; waits for the first one."""
-        return str(wait_for(f"{self.name} has an overlay address", lambda: self.status().get("ip"), 10)).split("/")[0]
+        return str(wait_for(f"{self.name} has an overlay address", lambda: self.status().get("ip"))).split("/")[0]
 
     def peer(self, other: "Member") -> Status:
         """What our status says about the other one; empty while it does not know it."""
@@ -186,7 +204,7 @@ class Member:
         details: list[Status] = self.status()["peers"]["details"]
         return next((peer for peer in details if peer["publicKey"] == key), {})
 
-    def sees(self, other: "Member", paths: Iterable[str], seconds: float) -> Status:
+    def sees(self, other: "Member", paths: Iterable[str], seconds: float = PATIENCE) -> Status:
         """Wait until our status shows the other one connected by one of these paths."""
         wanted, seen, key = set(paths), Status(), other.status()["publicKey"]
 
@@ -204,8 +222,7 @@ class Member:
             ) from None
         return seen
 
-    def reaches(self, other: "Member", seconds: float = 30) -> float:
-        """Ping the other one until it answers; seconds that this took."""
-        address, began = other.address, time.monotonic()
-        wait_for(f"{self.name} pings {other.name} ({address})", lambda: self.node.answers(address, 0.25), seconds)
-        return time.monotonic() - began
+    def reaches(self, other: "Member", within: float = 1.0) -> None:
+        """Ping the other one, each time for so many seconds, until it answers."""
+        address = other.address
+        wait_for(f"{self.name} pings {other.name} ({address})", lambda: self.node.answers(address, within))

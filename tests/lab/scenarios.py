@@ -8,6 +8,7 @@ from tests.lab.network import Lab
 from tests.lab.node import Node
 
 DIRECT, RELAYED = frozenset({"P2P"}), frozenset({"Relayed"})
+UDP, TCP, TLS = frozenset({"udp"}), frozenset({"tcp", "tls"}), frozenset({"tls"})  # to the relay; the first to answer serves
 Place = Callable[[Lab, str], Node]  # puts a host of this name somewhere
 
 
@@ -18,14 +19,14 @@ class Scenario:
     Attributes:
         paths: connection types that are right here.
         title: one line for people.
-        transport: how the relay is reached by the first host, where it must not be UDP.
+        transports: by which each host reaches its relay.
     """
 
     name: str
     title: str
     build: Callable[[Lab], tuple[Node, Node]]
     paths: frozenset[str] = DIRECT
-    transport: str = "udp"
+    transports: tuple[frozenset[str], frozenset[str]] = UDP, UDP
 
 
 def behind(nat: Nat, *, ipv4: bool = True, ipv6: bool = False) -> Place:
@@ -78,14 +79,14 @@ SCENARIOS = {
         Scenario("carrier-port", "a home behind a carrier's NAT, and a home", pair(behind_carrier(PORT_RESTRICTED), PORT)),
         Scenario("one-carrier", "two homes of one carrier that does not hairpin", customers(PORT_RESTRICTED), RELAYED),
         Scenario("one-carrier-hairpin", "two homes of one carrier that hairpins", customers(HAIRPIN)),
-        Scenario("no-udp-port", "one network without UDP", pair(behind(NO_UDP_NAT), PORT), RELAYED, "tcp"),
-        Scenario("only-443-port", "one network with nothing but TCP 443", pair(behind(ONLY_443_NAT), PORT), RELAYED, "tls"),
+        Scenario("no-udp-port", "one network without UDP", pair(behind(NO_UDP_NAT), PORT), RELAYED, (TCP, UDP)),
+        Scenario("only-443-port", "one network with nothing but TCP 443", pair(behind(ONLY_443_NAT), PORT), RELAYED, (TLS, UDP)),
         Scenario(
             "only-443-both",
             "two networks with nothing but TCP 443",
             pair(behind(ONLY_443_NAT), behind(ONLY_443_NAT)),
             RELAYED,
-            "tls",
+            (TLS, TLS),
         ),
         Scenario("ipv6-only", "two homes without IPv4", pair(*(2 * (behind(PORT_RESTRICTED, ipv4=False, ipv6=True),)))),
         Scenario(

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from tests.lab import cli, session
 from tests.lab.demo import demo
 from tests.lab.network import SERVER
-from tests.lab.node import NAMESPACES, LabError, command
+from tests.lab.node import NAMESPACES, LabError, command, wait_for
 from tests.lab.scenarios import SCENARIOS
 
 pytestmark = pytest.mark.lab
@@ -21,7 +21,7 @@ def test_the_demonstration_goes_from_relay_to_direct() -> None:
     said = io.StringIO()
     assert demo(Console(file=said, width=120)), said.getvalue()
     story = said.getvalue()
-    assert story.index("relayed") < story.index("srflx") < story.index("They have met.")
+    assert story.index("The path is relayed.") < story.index("The path is direct,") < story.index("They have met.")
     assert "Traceback" not in story
 
 
@@ -38,7 +38,8 @@ def test_a_lab_by_hand_stays_until_it_is_taken_down(own_session: str) -> None:
     try:
         made = session.begin(SCENARIOS["one-carrier"], bare=True)
         assert session.Session.load() == made
-        assert command("ip", "netns", "exec", made.nodes["alice"], "ping", "-n", "-c1", "-W1", SERVER).returncode == 0
+        ping = ("ip", "netns", "exec", made.nodes["alice"], "ping", "-n", "-c1", "-W1", SERVER)
+        wait_for("alice pings the server", lambda: command(*ping, check=False).returncode == 0)
         with pytest.raises(LabError, match="up already"):
             session.begin(SCENARIOS["two-nats"], bare=True)
     finally:

@@ -8,18 +8,18 @@ from tests.lab.link import LinkQuality
 from tests.lab.meeting import Meeting
 from tests.lab.nat import PORT_RESTRICTED, Verdict
 from tests.lab.network import Lab
-from tests.lab.node import wait_for
-from tests.lab.programs import Member, Server
+from tests.lab.node import PATIENCE, wait_for
+from tests.lab.programs import Member, Server, Status
 from tests.lab.scenarios import DIRECT, RELAYED, SCENARIOS
 
 pytestmark = pytest.mark.lab
 TWO_NATS = SCENARIOS["two-nats"]
-UPGRADE = 10  # seconds until a free path must be used
+LOSS = 0.05  # each way
 
 
 def ping_losses(member: Member, other: Member, count: int, interval: float) -> int:
     done = member.node.run(
-        "ping", "-n", f"-c{count}", f"-i{interval:g}", "-W2", other.address, check=False, timeout=count * interval + 30
+        "ping", "-n", f"-c{count}", f"-i{interval:g}", "-W30", other.address, check=False, timeout=count * interval + PATIENCE
     )
     found = re.search(r"(\d+) packets transmitted, (\d+) received", done.stdout)
     assert found, done.stdout + done.stderr
@@ -37,13 +37,13 @@ def test_a_path_that_opens_is_taken_without_a_packet_lost(lab: Lab, verdict: Ver
     interfaces = [member.node.snapshot()["links"] for member in meeting.members]
     stream = meeting.start_copy(meeting.alice, meeting.bob, 15_000_000, rate=1_000_000)
     flows = meeting.flow_both_ways(rate=1000)
-    wait_for("the flow is carried by the relay", lambda: meeting.alice.peer(meeting.bob)["transferReceived"] > 500_000, 20)
+    wait_for("the flow is carried by the relay", lambda: meeting.alice.peer(meeting.bob)["transferReceived"] > 500_000)
     # when
     lift()
     # then
-    meeting.settle(DIRECT, UPGRADE)
+    meeting.settle(DIRECT)
     before = meeting.alice.peer(meeting.bob)["transferReceived"]
-    wait_for("the flow goes on directly", lambda: meeting.alice.peer(meeting.bob)["transferReceived"] > before + 300_000, 20)
+    wait_for("the flow goes on directly", lambda: meeting.alice.peer(meeting.bob)["transferReceived"] > before + 300_000)
     for flow in flows:
         flow.stop()
     one, other = (flow.finish() for flow in flows)
@@ -59,16 +59,13 @@ def test_a_tunnel_lives_on_without_its_server(lab: Lab) -> None:
     meeting.settle(DIRECT)
     meeting.server.stop()
     assert ping_losses(meeting.alice, meeting.bob, count=40, interval=0.5) == 0
-    for member in meeting.members:
-        status = member.status()
-        assert not status["management"]["connected"]
-        assert not status["signal"]["connected"]
+
+    def connected() -> set[bool]:
+        return {member.status()[what]["connected"] for member in meeting.members for what in ("management", "signal")}
+
+    wait_for("both notice that management and signal are gone", lambda: connected() == {False})
     meeting.server.start()
-
-    def all_connected() -> bool:
-        return all(member.status()[what]["connected"] for member in meeting.members for what in ("management", "signal"))
-
-    wait_for("management and signal are back", all_connected, 60)
+    wait_for("management and signal are back", lambda: connected() == {True})
     assert ping_losses(meeting.bob, meeting.alice, count=3, interval=0.1) == 0
 
 
@@ -89,18 +86,25 @@ def test_a_killed_helper_comes_back_by_itself(lab: Lab) -> None:
 
 
 def test_a_lossy_and_slow_line_connects_directly(lab: Lab) -> None:
-    quality = LinkQuality(delay=0.04, jitter=0.01, loss=0.05)
+    quality = LinkQuality(delay=0.04, jitter=0.01, loss=LOSS)
     here, there = lab.router(PORT_RESTRICTED, link=quality), lab.router(PORT_RESTRICTED)
-    meeting = Meeting(lab, (lab.host("alice", here), lab.host("bob", there)))
+    meeting = Meeting(lab, (lab.host("alice", here), lab.host("bob", there)), tries=3)
     meeting.check_pings()
     meeting.settle(DIRECT)
     meeting.copy(meeting.alice, meeting.bob, 300_000)
-    peer = wait_for(
-        "loss is noticed",
-        lambda: next(iter([p for p in meeting.alice.status()["peers"]["details"] if p["lossPercent"]]), None),
-        60,
-    )
-    assert peer["latency"] > 40_000_000  # nanoseconds, there and back over one slow line
+    # While data flows each side checks its path 1 s after the last answer, and its status tells of the last 20 checks. A check
+    # or its answer gets lost with 1 - 0.95² = 9.75 %. That is some 440 checks of both; even half of them, on a busy machine, are
+    # all answered only once in 0.9025^-220 = 6e9 runs.
+    flows = meeting.flow_both_ways(rate=20)
+
+    def noticed() -> bool:
+        return any(one.peer(other)["lossPercent"] for one, other in meeting.both_ways())
+
+    wait_for("loss is noticed", noticed, 2 * PATIENCE)
+    for flow in flows:
+        flow.stop()
+    for one, other in meeting.both_ways():
+        wait_for("the line's latency, there and back, in ns", lambda a=one, b=other: a.peer(b)["latency"] > 80_000_000)  # type: ignore[misc]
 
 
 def test_a_line_that_swallows_large_packets_still_copies(lab: Lab) -> None:
@@ -112,7 +116,6 @@ def test_a_line_that_swallows_large_packets_still_copies(lab: Lab) -> None:
         meeting.copy(source, target, 500_000)
 
 
-@pytest.mark.timeout(300)
 def test_twenty_machines_all_reach_each_other_through_one_port_each(lab: Lab) -> None:
     server = Server(lab)
     key = str(server.setup_key()["key"])
@@ -131,9 +134,14 @@ def test_twenty_machines_all_reach_each_other_through_one_port_each(lab: Lab) ->
         missing[:] = [(member, address) for member, address in missing if not member.node.answers(address, 0.3)]
         return not missing
 
-    wait_for("all 380 pairs reach each other", all_reached, 120)
+    wait_for("all 380 pairs reach each other", all_reached, 3 * PATIENCE)
     for member in members:
-        status = member.status()
+        status = wait_for("all peers are connected", lambda a=member: _with_peers(a, 19))  # type: ignore[misc]
         assert status["wireguardPort"] in member.node.udp_ports()
-        assert len(member.node.udp_ports()) <= 3  # WireGuard's (both families), the relay's
-        assert status["peers"]["connected"] == 19
+        # WireGuard's (both families), the relay's; one relay may have just taken over from another
+        wait_for("no port besides", lambda node=member.node: len(node.udp_ports()) <= 3)  # type: ignore[misc]
+
+
+def _with_peers(member: Member, count: int) -> Status | None:
+    status = member.status()
+    return status if status["peers"]["connected"] == count else None

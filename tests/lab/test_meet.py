@@ -17,6 +17,7 @@ def test_two_machines_meet(lab: Lab, scenario: Scenario) -> None:
     meeting.check_copies()
     meeting.settle(scenario.paths)
     meeting.check_status()
+    meeting.check_relays(scenario.transports)
     meeting.check_server_restart()
     meeting.check_pings()
     meeting.check_down()

@@ -22,7 +22,7 @@ PROBE = (sys.executable, str(Path(__file__).with_name("probe.py")))
 def probed(lab: Lab) -> Lab:
     """A lab whose server tells everybody how it sees them."""
     lab.server.spawn("probe", *PROBE, "answer")
-    wait_for("the probe on the server", lambda: lab.server.listens(3478), 10)
+    wait_for("the probe on the server", lambda: lab.server.listens(3478))
     return lab
 
 
@@ -38,7 +38,7 @@ def claims(nat: Nat) -> dict[str, object]:
 def echo(host: Node) -> tuple[str, str]:
     """Let the host echo what reaches it; return its mapped address."""
     host.spawn("echo", *PROBE, "echo")
-    mapped = json.loads(wait_for("the mapped address", lambda: host.log("echo").strip(), 10))
+    mapped = json.loads(wait_for("the mapped address", lambda: host.log("echo").strip()))
     return mapped[0], str(mapped[1])
 
 
@@ -46,7 +46,10 @@ def echo(host: Node) -> tuple[str, str]:
 def test_a_nat_maps_and_filters_as_it_claims(probed: Lab, nat: Nat) -> None:
     host = probed.host("host", probed.router(nat, ipv6=True))
     assert ask(host) == claims(nat)
-    assert host.answers(SERVER6, 0.5) is (nat.ipv6 and nat.name != "only-443")
+    if nat.ipv6 and nat.name != "only-443":
+        host.reaches(SERVER6)
+    else:
+        assert not host.answers(SERVER6, 0.5)
 
 
 @pytest.mark.parametrize("outer", [PORT_RESTRICTED, SYMMETRIC], ids=lambda nat: nat.name)
@@ -80,7 +83,7 @@ def test_a_cut_stops_udp_between_two_sites_until_it_is_lifted(probed: Lab, verdi
 
 def test_an_ipv6_site_has_no_ipv4(lab: Lab) -> None:
     host = lab.host("host", lab.router(PORT_RESTRICTED, ipv4=False, ipv6=True))
-    assert host.answers(SERVER6)
+    host.reaches(SERVER6)
     assert not host.answers(SERVER, 0.2)
 
 
@@ -98,7 +101,7 @@ def test_a_renumbered_router_shows_its_new_address(probed: Lab) -> None:
     host = probed.host("host", router)
     before = echo(host)
     probed.renumber(router)
-    assert probed.host("other", router).answers(SERVER)
+    probed.host("other", router).reaches(SERVER)
     stranger = probed.host("stranger", probed.router(CONE))
     assert stranger.run(*PROBE, "call", *before, check=False).returncode != 0
     assert router.address != before[0]
@@ -107,12 +110,12 @@ def test_a_renumbered_router_shows_its_new_address(probed: Lab) -> None:
 def test_a_link_delays_loses_and_drops_what_is_too_long(lab: Lab) -> None:
     host = lab.host("host", link=LinkQuality(delay=0.04))
     assert host.link is not None
-    host.answers(SERVER)  # resolves the neighbour, which takes a round trip too
-    ping = host.run("ping", "-n", "-c5", "-i0.02", SERVER).stdout
+    host.reaches(SERVER)  # resolves the neighbour, which takes a round trip too
+    ping = host.run("ping", "-n", "-c5", "-i0.02", "-W30", SERVER).stdout
     fastest = float(ping.rsplit("= ", 1)[1].split("/")[0])
-    assert fastest >= 80
+    assert fastest >= 79.9  # milliseconds; the clock that ping reads may be slewed meanwhile
     host.link.change(LinkQuality(size=600))
-    assert host.answers(SERVER)
+    host.reaches(SERVER)
     assert host.run("ping", "-n", "-c1", "-W0.3", "-s800", SERVER, check=False).returncode != 0
     host.link.change(LinkQuality(loss=1.0))
     assert not host.answers(SERVER, 0.3)
@@ -163,17 +166,18 @@ def test_the_next_lab_removes_what_a_killed_one_left() -> None:
 def test_traffic_proves_that_it_arrived(lab: Lab) -> None:
     one, other = lab.host("one"), lab.host("other")
     receiver = traffic.start(other, "receive", "receive", other.address, 7000)
-    wait_for("the receiver listens", lambda: other.listens(7000), 10)
+    wait_for("the receiver listens", lambda: other.listens(7000))
     sent = traffic.start(one, "send", "send", other.address, 7000, 3_000_000).finish()
     assert sent["sha256"] == receiver.finish()["sha256"]
     flows = [traffic.start(a, "flow", "flow", a.address, 7001, b.address, 1000) for a, b in ((one, other), (other, one))]
-    wait_for("both ends are there", lambda: all(7001 in node.udp_ports() for node in (one, other)), 10)
+    wait_for("both ends are there", lambda: all(7001 in node.udp_ports() for node in (one, other)))
+    before = other.traffic()
     for flow in flows:
         flow.go()
-    wait_for("some packets have passed", lambda: other.traffic() > 3_200_000, 10)
+    wait_for("some packets have passed", lambda: other.traffic() > before + 100_000)
     for flow in flows:
         flow.stop()
     here, there = (flow.finish() for flow in flows)
-    assert here["sent"] == there["received"] > 100
-    assert there["sent"] == here["received"] > 100
+    assert (here["sent"], there["sent"]) == (there["received"], here["received"])
+    assert here["sent"] + there["sent"] > 500
     assert here["reordered"] == there["reordered"] == 0

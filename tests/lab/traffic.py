@@ -25,9 +25,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tests.lab.node import Node, Process
 
+SO_RCVBUFFORCE = 33  # socket(7)
 CHUNK = random.Random(11).randbytes(1 << 16)
-PATIENCE = 60.0  # seconds without progress until a copy gives up
-SETTLE = 0.5  # seconds that the last datagrams of a flow may need
+PATIENCE = 240.0  # seconds without progress until a copy gives up, or a flow stops waiting for the other end's last word
+SETTLE = 0.5  # seconds that a flow listens on after that
+LAST_WORD_EVERY = 0.05  # seconds
+END = 0xFFFFFFFF  # the number of a last word
+LATE = 0.1  # seconds that a flow may be behind its rate and still catch up, which is a burst
+BUFFER = 16 * 1024 * 1024  # bytes; what comes while a busy machine lets a flow wait is not lost for that
 
 
 def family_of(address: str) -> socket.AddressFamily:
@@ -52,7 +57,7 @@ def receive(address: str, port: int) -> dict[str, Any]:
 
 def send(address: str, port: int, total: int, rate: float) -> dict[str, Any]:
     digest, sent = hashlib.sha256(), 0
-    with socket.create_connection((address, port), 20) as connection:
+    with socket.create_connection((address, port), PATIENCE) as connection:
         connection.settimeout(PATIENCE)
         began = time.monotonic()
         while sent < total:
@@ -71,32 +76,47 @@ def send(address: str, port: int, total: int, rate: float) -> dict[str, Any]:
 
 
 def flow(address: str, port: int, peer: str, rate: float) -> dict[str, Any]:
-    """Send numbered datagrams and count those that come; the number sent is the first that the peer should not expect."""
+    """Send numbered datagrams and count those that come; the number sent is the first that the peer should not expect.
+
+    Both ends tell each other when they have sent their last, and listen until they have heard so.
+    """
     seen: set[int] = set()
     reordered = sent = 0
     newest = -1
     with socket.socket(family_of(address), socket.SOCK_DGRAM) as endpoint:
+        _enlarge(endpoint)
         endpoint.bind((address, port))
         endpoint.setblocking(False)
         watched: list[socket.socket | int] = [endpoint, 0]
         os.read(0, 100)
-        began, ended = time.monotonic(), 0.0
-        while not ended or time.monotonic() < ended + SETTLE:
-            due = began + sent / rate
-            ready, _, _ = select.select(watched, [], [], max(0.0, min(due - time.monotonic(), 0.05)))
+        due, is_ending, peer_ended, until = time.monotonic(), False, False, float("inf")
+        while (now := time.monotonic()) < until:
+            ready, _, _ = select.select(watched, [], [], max(0.0, min(due, until) - now))
+            now = time.monotonic()
             if 0 in ready and not os.read(0, 100):
-                ended = time.monotonic()
+                is_ending, due, until = True, now, now + (SETTLE if peer_ended else PATIENCE)
                 watched.remove(0)
             if endpoint in ready:
                 number = int.from_bytes(endpoint.recv(1500)[:4], "big")
-                reordered += number < newest
-                newest = max(newest, number)
-                seen.add(number)
-            if not ended and time.monotonic() >= due:
+                if number == END:
+                    peer_ended, until = True, min(until, now + SETTLE) if is_ending else until
+                else:
+                    reordered += number < newest
+                    newest = max(newest, number)
+                    seen.add(number)
+            if now >= due:
                 with contextlib.suppress(OSError):  # counts as lost
-                    endpoint.sendto(sent.to_bytes(4, "big") + bytes(96), (peer, port))
-                sent += 1
+                    endpoint.sendto((END if is_ending else sent).to_bytes(4, "big") + bytes(96), (peer, port))
+                sent += not is_ending
+                due = max(due + (LAST_WORD_EVERY if is_ending else 1 / rate), now - LATE)
     return {"sent": sent, "received": len(seen), "newest": newest, "reordered": reordered}
+
+
+def _enlarge(endpoint: socket.socket) -> None:
+    try:
+        endpoint.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
+    except OSError:  # root of a user namespace only
+        endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +138,7 @@ class Running:
         if self.process.stdin:
             self.process.stdin.close()
 
-    def finish(self, seconds: float = 120) -> dict[str, Any]:
+    def finish(self, seconds: float = 300) -> dict[str, Any]:
         """Raises RuntimeError with the program's words if it failed."""
         self.stop()
         code = self.process.wait(seconds)
