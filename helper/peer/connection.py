@@ -25,6 +25,7 @@ from helper.peer.events import (
     Action,
     Counted,
     Event,
+    LeavePath,
     LocalChanged,
     LocalView,
     SendSignal,
@@ -237,7 +238,7 @@ class PeerConnection:
         self.path, self.path_since, self.former = None, now, None
         self._handshake_at, self.session.agent.selected = float("inf"), None
         self._offer_at = now + self._backoff.next()
-        return self._renew(now)
+        return [LeavePath(), *self._renew(now)]
 
     def _take_early(self, ufrag: str) -> list[Candidate]:
         found = [trickle.candidate for trickle in self._early if trickle.ufrag in (ufrag, None)]
@@ -298,9 +299,8 @@ class PeerConnection:
     # ---- sessions
 
     def _new_session(self) -> _Session:
-        credentials = Credentials(secrets.token_hex(8), secrets.token_hex(16))
-        agent = Agent(credentials, controlling=self.controlling, tie_breaker=secrets.randbits(64), source_for=self._source_for)
-        return _Session(agent)
+        own, tie_breaker = Credentials(secrets.token_hex(8), secrets.token_hex(16)), secrets.randbits(64)
+        return _Session(Agent(own, controlling=self.controlling, tie_breaker=tie_breaker, source_for=self._source_for))
 
     def _renew(self, now: float) -> list[Action]:
         """Begin a new session; the present one stays as long as it carries traffic."""

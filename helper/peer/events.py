@@ -100,10 +100,15 @@ class UsePath:
 
 
 @dataclass(frozen=True, slots=True)
+class LeavePath:
+    """Forget where this peer was and the session with it: what is sent now waits in WireGuard for its return."""
+
+
+@dataclass(frozen=True, slots=True)
 class SessionChanged:
     """These ufrags are ours now."""
 
     ufrags: tuple[str, ...]
 
 
-Action = SendSignal | SendStun | PermitPeer | UsePath | SessionChanged
+Action = SendSignal | SendStun | PermitPeer | UsePath | LeavePath | SessionChanged

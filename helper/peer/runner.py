@@ -18,6 +18,7 @@ from helper.peer.events import (
     Action,
     Counted,
     Event,
+    LeavePath,
     LocalView,
     SendSignal,
     SessionChanged,
@@ -88,7 +89,7 @@ class PeerRunner:
         self._closed = False
         self._handshake: tuple[float, float] = (0.0, 0.0)  # WireGuard's time of it, and ours when it was new
         self._watch_until = 0.0
-        self._wanted: asyncio.Queue[UsePath] = asyncio.Queue()
+        self._wanted: asyncio.Queue[UsePath | LeavePath] = asyncio.Queue()
         self._worker = asyncio.create_task(self._drive_device(), name=f"peer {remote.key.short}")
         self._register()
         self._carry_out(self.connection.start(self._loop.time()))
@@ -171,6 +172,8 @@ class PeerRunner:
                     self._register()
                 case UsePath():
                     self._use(action)
+                case LeavePath():
+                    self._leave(action)
 
     def _register(self) -> None:
         wanted = self.connection.ufrags
@@ -193,6 +196,14 @@ class PeerRunner:
             self._log.warning("no way to the relay: %s", error)
             return
         self._watch_until = self._loop.time() + WATCH_SWITCH
+        self._wanted.put_nowait(action)
+
+    def _leave(self, action: LeavePath) -> None:
+        self._log.info("said goodbye")
+        self.endpoint = self._shown = None
+        if self._relay_path is not None:
+            self._relay_path.close()
+            self._relay_path = None
         self._wanted.put_nowait(action)
 
     def _endpoint(self, pair: Pair) -> Address:
@@ -221,11 +232,12 @@ class PeerRunner:
     async def _drive_device(self) -> None:
         await self._call(self._around.device.set_peer(self._settings(None, 0)))
         while True:
-            action = await self._wanted.get()
-            if self.endpoint is None:
+            action, device = await self._wanted.get(), self._around.device
+            if isinstance(action, LeavePath):
+                await self._call(device.set_peer(self._settings(None, 0), afresh=True))
+            elif self.endpoint is None:
                 continue
-            device = self._around.device
-            if action.afresh:
+            elif action.afresh:
                 await self._call(device.set_peer(self._settings(self.endpoint, PERSISTENT_KEEPALIVE), afresh=True))
             elif not action.await_handshake:
                 await self._call(device.set_endpoint(self.remote.key, self.endpoint, PERSISTENT_KEEPALIVE))
