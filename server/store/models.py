@@ -23,6 +23,12 @@ class Account:
     serial: int
     session_lifetime: float | None = 86400.0
 
+    def session_end(self, peer: "Peer") -> float | None:
+        """When the peer's user has to sign in again, unix seconds; None: never, as for all that a setup key let in."""
+        if peer.user_id is None or peer.last_login is None or self.session_lifetime is None:
+            return None
+        return peer.last_login + self.session_lifetime
+
 
 class Role(enum.StrEnum):
     OWNER = "owner"
@@ -116,6 +122,7 @@ class Peer:
         ephemeral: removed some minutes after it has left.
         user_id: whose machine it is; None for one that a setup key let in.
         last_login: when its user last signed in on it.
+        is_blocked: its user is kept out.
     """
 
     id: str
@@ -130,3 +137,4 @@ class Peer:
     meta: PeerMeta
     user_id: str | None = None
     last_login: float | None = None
+    is_blocked: bool = False

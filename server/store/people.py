@@ -5,10 +5,11 @@ from dataclasses import asdict
 
 from sqlalchemy import Connection, delete, exists, insert, select, update
 
-from protocol.errors import UsageError
-from server.store import queries
+from protocol.errors import SignInRefused, UsageError, UserBlocked
+from protocol.keys import PublicKey
+from server.store import queries, registration
 from server.store.errors import EmailTaken, NoSuchUser
-from server.store.models import Role, User
+from server.store.models import Peer, PeerMeta, Role, User
 from server.store.registration import raise_serial
 from server.store.rows import user_of
 from server.store.sqlite import Database
@@ -53,6 +54,12 @@ def with_password(connection: Connection, email: str) -> tuple[User, str | None]
     one = (users.c.issuer == EMBEDDED) & (users.c.email == email)
     row = connection.execute(select(users).where(one)).mappings().first()
     return None if row is None else (user_of(row), row["password_hash"])
+
+
+def refuse_blocked(user: User) -> None:
+    """Raises UserBlocked."""
+    if user.is_blocked:
+        raise UserBlocked("you are blocked on this server")
 
 
 def has_owner(connection: Connection) -> bool:
@@ -191,6 +198,24 @@ class People:
             raise_serial(connection, user.account_id, now)
 
         await self._database.write(remove)
+
+    async def sign_in(self, user_id: str, public_key: PublicKey, meta: PeerMeta) -> Peer:
+        """Let a person's machine in, or begin its session anew, in which it may stay for the account's `session_lifetime`.
+
+        Raises SignInRefused if the machine is another's or the person is gone, UserBlocked, or AddressesUsedUp.
+        """
+        peer_id, now = queries.new_id(), self._clock()
+
+        def let_in(connection: Connection) -> Peer:
+            user = find_user(connection, user_id)
+            if user is None:
+                raise SignInRefused("this person is not known here any more", "Ask whoever runs the server to invite you.")
+            refuse_blocked(user)
+            peer = registration.sign_in(connection, public_key, user, meta, peer_id=peer_id, now=now)
+            connection.execute(update(users).where(users.c.id == user_id).values(last_login=now))
+            return peer
+
+        return await self._database.write(let_in)
 
     async def note_login(self, user_id: str) -> None:
         """Note that this person signed in now."""

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, exists, func, insert, or_, select, up
 from server.store.errors import NetworkRangeRefused
 from server.store.models import Account, Peer, PeerMeta, SetupKey
 from server.store.registration import raise_serial
-from server.store.rows import account_of, meta_row, peer_of, setup_key_of
+from server.store.rows import account_of, meta_row, peer_of, peer_rows, setup_key_of
 from server.store.tables import accounts, peers, setup_keys
 
 DEFAULT_DOMAIN = "covey.internal"
@@ -52,13 +52,21 @@ def set_network(connection: Connection, network: IPv4Network, dns_domain: str, n
     return first_account(connection)
 
 
+def set_session_lifetime(connection: Connection, lifetime: float | None, now: float) -> Account:
+    account = first_account(connection)
+    if account.session_lifetime != lifetime:
+        connection.execute(update(accounts).where(accounts.c.id == account.id).values(session_lifetime=lifetime))
+        raise_serial(connection, account.id, now)
+    return first_account(connection)
+
+
 def serials(connection: Connection) -> dict[str, int]:
     return {row.id: row.serial for row in connection.execute(select(accounts.c.id, accounts.c.serial))}
 
 
 def members(connection: Connection, account_id: str) -> tuple[Account, list[Peer]]:
     account = account_of(connection.execute(select(accounts).where(accounts.c.id == account_id)).mappings().one())
-    in_account = select(peers).where(peers.c.account_id == account_id).order_by(peers.c.id)
+    in_account = peer_rows().where(peers.c.account_id == account_id).order_by(peers.c.id)
     return account, [peer_of(row) for row in connection.execute(in_account).mappings()]
 
 
@@ -113,5 +121,5 @@ def remove_peers(connection: Connection, peer_ids: Sequence[str], now: float) ->
 
 def find_by_id_or_name(connection: Connection, word: str) -> Peer | None:
     name = word.lower().removesuffix(".").removesuffix("." + first_account(connection).dns_domain)
-    row = connection.execute(select(peers).where(or_(peers.c.id == word, peers.c.name == name))).mappings().first()
+    row = connection.execute(peer_rows().where(or_(peers.c.id == word, peers.c.name == name))).mappings().first()
     return None if row is None else peer_of(row)

@@ -4,10 +4,11 @@ from dataclasses import fields
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
-from sqlalchemy import RowMapping
+from sqlalchemy import RowMapping, Select, select
 
 from protocol.keys import PublicKey
 from server.store.models import Account, Peer, PeerMeta, Role, SetupKey, User
+from server.store.tables import peers, users
 
 META_NAMES = tuple(field.name for field in fields(PeerMeta))
 
@@ -32,7 +33,14 @@ def setup_key_of(row: RowMapping) -> SetupKey:
     return SetupKey(**{field.name: row[field.name] for field in fields(SetupKey)})
 
 
+def peer_rows() -> Select[Any]:
+    """Peers with what `peer_of` wants to know of their users."""
+    user_blocked_at = users.c.blocked_at.label("user_blocked_at")
+    return select(peers, user_blocked_at).outerjoin(users, peers.c.user_id == users.c.id)
+
+
 def peer_of(row: RowMapping) -> Peer:
+    """One of `peer_rows`."""
     return Peer(
         id=row["id"],
         account_id=row["account_id"],
@@ -46,6 +54,7 @@ def peer_of(row: RowMapping) -> Peer:
         meta=PeerMeta(**{name: row[name] for name in META_NAMES}),
         user_id=row["user_id"],
         last_login=row["last_login"],
+        is_blocked=row["user_blocked_at"] is not None,
     )
 
 

@@ -99,6 +99,11 @@ class Store:
         now = self._clock()
         return await self._database.write(lambda connection: queries.set_network(connection, network, dns_domain, now))
 
+    async def set_session_lifetime(self, lifetime: float | None) -> Account:
+        """Fix for how many seconds a sign-in lets a person's machine be in; None: for ever."""
+        now = self._clock()
+        return await self._database.write(lambda connection: queries.set_session_lifetime(connection, lifetime, now))
+
     async def serials(self) -> dict[str, int]:
         """The serial of each account: another number when its network map may look otherwise."""
         return await self._database.read(queries.serials)
