@@ -69,6 +69,21 @@ def test_a_tunnel_lives_on_without_its_server(lab: Lab) -> None:
     assert ping_losses(meeting.bob, meeting.alice, count=3, interval=0.1) == 0
 
 
+def test_whoever_goes_down_is_not_shown_connected_and_comes_back(lab: Lab) -> None:
+    meeting = Meeting(lab, TWO_NATS.build(lab))
+    meeting.check_pings()
+    meeting.settle(DIRECT)
+    meeting.alice.covey("down")
+    left = wait_for(
+        "bob says why alice is gone",
+        lambda: next((peer for peer in meeting.bob.status()["peers"]["details"] if "has disconnected" in peer["reason"]), None),
+    )
+    assert (left["status"], left["connectionType"]) == ("Connecting", "-")
+    meeting.alice.covey("up")
+    meeting.check_pings()
+    meeting.settle(DIRECT)
+
+
 def test_a_killed_helper_comes_back_by_itself(lab: Lab) -> None:
     meeting = Meeting(lab, TWO_NATS.build(lab))
     meeting.check_pings()
