@@ -168,6 +168,12 @@ class People:
         """From now on only this password is good; whoever is signed in with the former one is signed out."""
         await self._database.write(lambda connection: set_password(connection, user_id, password_hash))
 
+    async def renew_hash(self, user_id: str, former: str, password_hash: str) -> None:
+        """Keep the same password at another cost; nothing happens if it was changed meanwhile."""
+        one = (users.c.id == user_id) & (users.c.password_hash == former)
+        row = update(users).where(one).values(password_hash=password_hash)
+        await self._database.write(lambda connection: connection.execute(row) and None)
+
     async def set_blocked(self, user_id: str, blocked: bool) -> User:
         """Keep a person out, or let them in again. Raises the account's serial, so that network maps are made anew.
 
