@@ -90,6 +90,21 @@ class SignInNotOffered(LoginRefused):
     hint = "Join with a setup key or a join link instead."
 
 
+class ProfileUnknown(CoveyError):
+    code = "profile-unknown"
+    hint = "See `covey profile list`."
+
+
+class ProfileExists(CoveyError):
+    code = "profile-exists"
+    hint = "Choose another name; upper and lower case are the same."
+
+
+class ProfileInUse(CoveyError):
+    code = "profile-in-use"
+    hint = "Change to another account first: `covey profile use NAME`."
+
+
 class ServerUnreachable(CoveyError):
     code = "server-unreachable"
     hint = "Check the address and this machine's network; is `covey-server` running and its port open?"
