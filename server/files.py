@@ -10,7 +10,7 @@ from pathlib import Path
 from protocol.errors import CoveyError
 
 TURN_SECRET = "turn.secret"  # noqa: S105 a file's name
-MAX_SOCKET_FOLDER = 90  # bytes; a socket's whole path may have 107 on Linux, 103 elsewhere
+MAX_SOCKET_FOLDER = 70  # bytes; a socket's whole path may have 107 on Linux, 103 elsewhere, and some names have 30
 
 
 class FileDamaged(CoveyError):

@@ -171,9 +171,9 @@ class FrontDoor:
             case Route.PLAIN_GRPC if not is_tls:
                 await self._splices.connect(sock, backends.grpc, source)
             case Route.TLS_WEB if is_tls:
-                await self._splices.connect(sock, backends.web, source, ends_when_idle=True)
+                await self._splices.connect(sock, backends.web, source, ends_when_idle=True, tells_source=True)
             case Route.PLAIN_WEB if not is_tls:
-                await self._splices.connect(sock, backends.web, source, ends_when_idle=True)
+                await self._splices.connect(sock, backends.web, source, ends_when_idle=True, tells_source=True)
             case Route.TLS_TURN if is_tls:
                 await self._serve(self._turn(sock, backends.tls))
             case Route.PLAIN_TURN:

@@ -1,7 +1,15 @@
-"""How many connections each source has, so that one cannot take all that there are."""
+"""How many connections each source has, so that one cannot take all that there are; and who is behind a splice.
 
+A backend on a unix socket sees only that the front door connects. So our end of such a connection is bound to a name that
+holds the source in hexadecimal: `7.cb00710a` is the eighth one, from 203.0.113.10. The name is gone again at once.
+"""
+
+import asyncio
 import ipaddress
+import itertools
+import socket
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 MAX_PER_SOURCE = 512  # connections; many people may share an address (carrier-grade NAT)
@@ -10,6 +18,38 @@ MAX_PER_SOURCE = 512  # connections; many people may share an address (carrier-g
 def source_of(sockaddr: Any) -> bytes:
     """An IPv4 address, or the /64 of an IPv6 one: that much anybody has."""
     return ipaddress.ip_address(sockaddr[0]).packed[:8]
+
+
+async def connect_as(source: bytes, backend: Path) -> socket.socket:
+    """Connect to a unix socket under a name that tells the source. Raises OSError."""
+    name = backend.with_name(f"{next(_numbers)}.{source.hex()}")
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.setblocking(False)
+        sock.bind(str(name))
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, str(backend))
+        finally:
+            name.unlink()
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def source_told(peername: Any) -> str | None:
+    """The address that `connect_as` told, of IPv6 the /64; None for a connection of somebody else."""
+    _, dot, source = str(peername).rpartition(".")
+    try:
+        packed = bytes.fromhex(source) if dot else b""
+    except ValueError:
+        return None
+    if len(packed) == 8:
+        return str(ipaddress.IPv6Network((packed + bytes(8), 64)))
+    return str(ipaddress.IPv4Address(packed)) if len(packed) == 4 else None
+
+
+_numbers = itertools.count()
 
 
 class Sources:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from server.front_door.sources import Sources
+from server.front_door.sources import Sources, connect_as
 
 WRITE_BUFFER = 65536  # bytes a direction
 KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_PROBES = 60, 15, 4  # seconds, seconds, count: a dead one is noticed in 2 minutes
@@ -140,10 +140,21 @@ class Splices:
     def __len__(self) -> int:
         return len(self._client_ends)
 
-    async def connect(self, client: socket.socket, backend: Path, source: bytes, *, ends_when_idle: bool = False) -> None:
+    async def connect(
+        self,
+        client: socket.socket,
+        backend: Path,
+        source: bytes,
+        *,
+        ends_when_idle: bool = False,
+        tells_source: bool = False,
+    ) -> None:
         """Join an accepted connection from `source` to a unix socket and return; the two then live by themselves.
 
         The client's socket is ours from here on. Raises OSError if there is nobody at the backend.
+
+        Args:
+            tells_source: let the backend know `source`, by the name of our end (`server.front_door.sources`).
         """
         loop = asyncio.get_running_loop()
         near, far = SpliceEnd(self._forget), SpliceEnd(lambda _: None)
@@ -156,7 +167,10 @@ class Splices:
         self._client_ends.add(near)
         near.join(far)
         try:
-            await loop.create_unix_connection(lambda: far, str(backend))
+            if tells_source:
+                await loop.create_unix_connection(lambda: far, sock=await connect_as(source, backend))
+            else:
+                await loop.create_unix_connection(lambda: far, str(backend))
         except BaseException:
             transport.abort()
             raise

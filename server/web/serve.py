@@ -8,10 +8,22 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from server.front_door.sources import source_told
 
 MAX_CONNECTIONS = 512
 GRACE = 1  # seconds that answers under way have when the server stops
 TICK = 1.0  # seconds between two updates of the Date header
+
+
+class Protocol(H11Protocol):
+    """Knows who is behind the front door: `request.client` is where the connection came from."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        source = source_told(transport.get_extra_info("peername"))
+        self.client = None if source is None else (source, 0)
 
 
 class WebServer(uvicorn.Server):
@@ -44,7 +56,7 @@ async def serving_web(app: FastAPI, path: Path, tls: ssl.SSLContext | None) -> A
     config = uvicorn.Config(
         app,
         uds=str(path),
-        http="h11",
+        http=Protocol,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from server.front_door.sources import Sources
+from server.front_door.sources import Sources, source_told
 from server.front_door.splice import Splices
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -25,7 +25,7 @@ class Joined:
         self.splices, self.path = splices, path
         self._arrived: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
 
-    async def connect(self, *, early: bytes = b"", ends_when_idle: bool = False) -> None:
+    async def connect(self, *, early: bytes = b"", ends_when_idle: bool = False, tells_source: bool = False) -> None:
         """Join; `early` bytes are there before the splice is."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
             listener.setblocking(False)
@@ -36,7 +36,7 @@ class Joined:
             self.writer.write(early)
             while len(accepted.recv(len(early), socket.MSG_PEEK)) < len(early):
                 await asyncio.sleep(0.005)
-        await self.splices.connect(accepted, self.path, SOURCE, ends_when_idle=ends_when_idle)
+        await self.splices.connect(accepted, self.path, SOURCE, ends_when_idle=ends_when_idle, tells_source=tells_source)
         self.far_reader, self.far_writer = await self._arrived.get()
 
     async def close(self) -> None:
@@ -46,6 +46,15 @@ class Joined:
 
     async def on_arrival(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._arrived.put_nowait((reader, writer))
+
+
+@on_every_loop
+async def a_backend_can_learn_where_a_connection_came_from(joined: Joined) -> None:
+    await joined.connect(tells_source=True)
+    assert source_told(joined.far_writer.get_extra_info("peername")) == "127.0.0.1"
+    assert list(joined.path.parent.iterdir()) == [joined.path]
+    joined.writer.write(b"hello")
+    assert await joined.far_reader.readexactly(5) == b"hello"
 
 
 @on_every_loop
