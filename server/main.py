@@ -6,10 +6,12 @@ import sys
 import typer
 
 from protocol.errors import CoveyError
+from server.commands.invite import invite
 from server.commands.join_link import join_link
 from server.commands.peers import app as peers_app
 from server.commands.setup_keys import app as setup_keys_app
 from server.commands.up import up
+from server.commands.users import app as users_app
 from server.store.errors import DatabaseUnusable, SystemRefuses
 
 log = logging.getLogger(__name__)
@@ -22,8 +24,10 @@ app = typer.Typer(
 )
 app.command()(up)
 app.command("join-link")(join_link)
+app.command()(invite)
 app.add_typer(setup_keys_app, name="setup-keys")
 app.add_typer(peers_app, name="peers")
+app.add_typer(users_app, name="users")
 
 
 def main() -> None:

@@ -10,6 +10,8 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
+from sqlalchemy.exc import DBAPIError
+
 from protocol.addresses import Address, IPAddress
 from protocol.errors import UsageError
 from protocol.generated.management_pb2_grpc import add_ManagementServiceServicer_to_server
@@ -20,6 +22,7 @@ from server.files import TURN_SECRET, remove_drafts, socket_folder, turn_secret
 from server.front_door.door import Backends, FrontDoor
 from server.front_door.listeners import in_both_families, listen_on
 from server.grpc_server import serving_grpc
+from server.identity.provider import Identity
 from server.management import ManagementService, ManagementSettings
 from server.public_names import names_that_lead_here
 from server.reachability import Reachability, ipv4_first, stun_of
@@ -34,11 +37,16 @@ from server.web.serve import serving_web
 
 log = logging.getLogger(__name__)
 
+OnReady = Callable[[Reachability, tuple[Address, ...], str | None], None]
+
 RENEWAL_CHECK = 60.0  # seconds between two looks at the certificate's files; SIGHUP makes it look at once
 
 
-async def run(config: ServerConfig, on_ready: Callable[[Reachability, tuple[Address, ...]], None]) -> None:
-    """Run the server until SIGTERM or SIGINT. `on_ready` gets where it can be reached and where it listens."""
+async def run(config: ServerConfig, on_ready: OnReady) -> None:
+    """Run the server until SIGTERM or SIGINT.
+
+    `on_ready` gets where it can be reached, where it listens, and the link that makes an owner while there is none.
+    """
     told_to_stop, look_again = asyncio.Event(), asyncio.Event()
     on_signals(stop=told_to_stop.set, look_again=look_again.set)
     allow_many_descriptors()
@@ -49,9 +57,7 @@ async def run(config: ServerConfig, on_ready: Callable[[Reachability, tuple[Addr
 
 
 @contextlib.asynccontextmanager
-async def serving(
-    config: ServerConfig, on_ready: Callable[[Reachability, tuple[Address, ...]], None]
-) -> AsyncIterator[tuple[ServerTls | None, Reachability]]:
+async def serving(config: ServerConfig, on_ready: OnReady) -> AsyncIterator[tuple[ServerTls | None, Reachability]]:
     """Start everything; leaving the context stops it. Raises CoveyError if something is in the way."""
     addresses = ipv4_first(config.public_address or addresses_of_default_route())
     if not addresses:
@@ -90,13 +96,24 @@ async def serving(
                 lambda server: add_SignalExchangeServicer_to_server(signalling, server),
             )
         )
-        await stack.enter_async_context(serving_web(make_app(), backends.web, context))
+        identity = Identity(store, reachability.location)
+        await stack.enter_async_context(serving_web(make_app(identity), backends.web, context))
         await stack.enter_async_context(signalling)
         stack.callback(management.end_streams)
         stack.callback(door.close)
+        owner_link = await _owner_link(identity)
         door.open()
-        on_ready(reachability, tuple(Address.of(*listener.getsockname()[:2]) for listener in listeners))
+        on_ready(reachability, tuple(Address.of(*listener.getsockname()[:2]) for listener in listeners), owner_link)
         yield tls, reachability
+
+
+async def _owner_link(identity: Identity) -> str | None:
+    """A full disk keeps no server down whose machines need none."""
+    try:
+        return await identity.owner_link()
+    except DBAPIError as error:
+        log.warning("a link that makes an owner could not be made: %s", error.orig)
+        return None
 
 
 def _load_tls(config: ServerConfig) -> ServerTls | None:

@@ -20,6 +20,7 @@ def join_link(
     with_setup_key: Annotated[
         bool, typer.Option("--with-setup-key", help="Put a fresh setup key into the link, good for one machine and a week.")
     ] = False,
+    qr: Annotated[bool, typer.Option("--qr", help="Draw the link for a camera, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
     """Print a join link for this server."""
@@ -39,9 +40,24 @@ def join_link(
         print(json.dumps(answer))
         return
     print(link)
+    if qr:
+        _draw(str(link))
     key_hint = "" if with_setup_key else " --setup-key KEY"
     good_for = "It lets in one machine within 7 days; treat it like a password." if with_setup_key else "It holds no setup key."
     print(f"\n{good_for} On that machine:\n  covey up --join LINK{key_hint}", file=sys.stderr)
+
+
+def _draw(link: str) -> None:
+    """Two rows of the code a line where the terminal has half blocks, else by its colours."""
+    import segno
+
+    try:
+        "▀▄█".encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        segno.make(link, error="l", micro=False).terminal(border=2)
+    else:
+        segno.make(link, error="l", micro=False).terminal(border=2, compact=True)
+    sys.stdout.flush()
 
 
 async def _new_setup_key(data_dir: Path) -> str:

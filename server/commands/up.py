@@ -66,7 +66,7 @@ def up(
 
     from server.service import run
 
-    uvloop.run(run(options, lambda reachability, listening: greet(options, reachability, listening)))
+    uvloop.run(run(options, lambda *ready: greet(options, *ready)))
     leave()
 
 
@@ -78,7 +78,7 @@ def leave() -> Never:
     os._exit(0)
 
 
-def greet(config: "ServerConfig", reachability: "Reachability", listening: tuple[Address, ...]) -> None:
+def greet(config: "ServerConfig", reachability: "Reachability", listening: tuple[Address, ...], owner_link: str | None) -> None:
     """Say on stdout what a person wants to know now."""
     location = reachability.location
     turn = Address(config.listen_turn.ip, reachability.turn_port)
@@ -94,5 +94,8 @@ def greet(config: "ServerConfig", reachability: "Reachability", listening: tuple
         lines.append("  certificate     none: --plaintext leaves names and addresses readable on the way")
     if not config.public_address:
         lines.append("  note            the address is this machine's own; behind a NAT give the public one: --public-address IP")
+    if owner_link is not None:
+        lines.append(f"Become its owner:  {owner_link}")
+        lines.append("                   (once, within a day; whoever opens it first owns this network)")
     lines.append(f"Let a machine in:  covey-server join-link --data-dir {config.data_dir} --with-setup-key")
     print("\n".join(lines), flush=True)
