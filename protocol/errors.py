@@ -90,6 +90,14 @@ class SignInNotOffered(LoginRefused):
     hint = "Join with a setup key or a join link instead."
 
 
+class SignInGivenUp(CoveyError):
+    """Nobody signed in: the person gave up, said no, or took too long."""
+
+    code = "sign-in-given-up"
+    hint = "Begin again when you like: `covey login`."
+    exit_code = 4
+
+
 class ProfileUnknown(CoveyError):
     code = "profile-unknown"
     hint = "See `covey profile list`."
