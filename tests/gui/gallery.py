@@ -1,0 +1,139 @@
+"""Every screen as a picture, to look at: `python -m tests.gui.gallery FOLDER [--dark]`; QT_SCALE_FACTOR makes it larger."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+from PySide6.QtGui import QColor, QPalette
+from PySide6.QtWidgets import QApplication, QWidget
+
+from app.screens.about import AboutDialog
+from app.screens.accounts import AccountsDialog
+from app.screens.chart import History, Sample
+from app.screens.main_window import MainWindow
+from app.screens.settings_dialog import SettingsDialog, Values
+from app.screens.troubleshoot import TroubleshootDialog
+from app.state import AppState, Doing, Failure, Helper
+from protocol.local_api import PeerStatus, StatusDocument
+from tests.unit.helper.local_api.scripted import peer, relayed, status_document
+
+NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
+TIMED_OUT = Failure("timed-out", "Not connected within 30 s.", "Try again.")
+HOSTILE = "<b>bold</b><img src=x> & \u202eevil\u2066 " + "long" * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    url: str = "https://203.0.113.10/oauth2/device"
+    user_code: str = "BDFG-HKLM"
+    expires_in: float = 600.0
+    complete_url: str = "https://203.0.113.10/oauth2/device?user_code=BDFG-HKLM"
+    kind: str = "device"
+
+
+def usual_peers() -> list[PeerStatus]:
+    gone = peer("printer", 4, status="Connecting", connectionType="-", latency=0, reason="The peer has disconnected.")
+    return [peer("office-pc", 2, latency=12_400_000), relayed("phone", 3), gone, peer("nas", 5, lossPercent=3.0, latency=380_000)]
+
+
+def answering(status: StatusDocument) -> AppState:
+    return AppState(Helper.ANSWERING, status, NOW.timestamp())
+
+
+def states() -> dict[str, AppState]:
+    usual = status_document(*usual_peers())
+    usual["email"], usual["sessionExpiresAt"] = "ada@example.org", "2026-03-04T15:20:00Z"
+    fresh = status_document(state="NeedsLogin")
+    fresh["management"]["url"] = ""
+    gone = Failure("helper-not-running", "No helper listens at /run/covey/helper.sock.", "Start it.")
+    outdated = status_document(*usual_peers())
+    outdated["daemonVersion"] = "0.0.9"
+    return {
+        "connected": answering(usual),
+        "alone": answering(status_document()),
+        "idle": answering(status_document(state="Idle")),
+        "first-run": answering(fresh),
+        "needs-sign-in": answering(status_document(state="NeedsLogin")),
+        "connecting": replace(answering(status_document(state="Connecting")), doing=Doing.CONNECTING),
+        "sign-in-device": replace(answering(fresh), doing=Doing.SIGNING_IN, prompt=Asked()),
+        "sign-in-browser": replace(answering(fresh), doing=Doing.SIGNING_IN, prompt=Asked(kind="browser", user_code="")),
+        "missing": AppState(Helper.MISSING, fault=gone),
+        "silent": replace(answering(usual), helper=Helper.SILENT),
+        "outdated": answering(outdated),
+        "failed": replace(answering(status_document(state="Idle")), failure=TIMED_OUT),
+        "hostile": answering(status_document(peer(HOSTILE, 9, reason=HOSTILE), peer("\u05e9\u05dc\u05d5\u05dd", 8))),
+    }  # fmt: skip
+
+
+def window_of(state: AppState) -> MainWindow:
+    window = MainWindow()
+    window.show_state(state, NOW)
+    if state.status and state.status["peers"]["details"]:
+        history = History()
+        for number in range(120):
+            history.add(
+                Sample(time.monotonic() - 120 + number, None if 40 < number < 55 else 12 + number % 7, 20.0 * (number % 30 == 0))
+            )
+        window._histories = dict.fromkeys(window._histories, history)
+        window.show()
+        window.peers.table.selectRow(0)
+    return window
+
+
+def dialogs(state: AppState) -> dict[str, Callable[[], QWidget]]:
+    def settings() -> QWidget:
+        dialog = SettingsDialog()
+        preferences = {"wireguard_port": 0, "mtu": 1400, "disable_routes": False, "disable_dns": False}
+        dialog.show_values(Values(True, False, frozenset({"back"}), preferences), "https://203.0.113.10:443")  # type: ignore[arg-type]
+        return dialog
+
+    def accounts() -> QWidget:
+        dialog = AccountsDialog()
+        profiles = [
+            ("default", "https://203.0.113.10", "ada@example.org"),
+            ("Work", "https://vpn.example.org", ""),
+            (HOSTILE, "", ""),
+        ]
+        listed = [{"name": name, "server": server, "email": email} for name, server, email in profiles]
+        dialog.show_profiles({"active": "default", "profiles": listed})  # type: ignore[typeddict-item]
+        return dialog
+
+    def troubleshoot() -> QWidget:
+        dialog = TroubleshootDialog()
+        dialog.show_state(state, NOW)
+        return dialog
+
+    return {"settings": settings, "accounts": accounts, "troubleshoot": troubleshoot, "about": AboutDialog}
+
+
+def darken(app: QApplication) -> None:
+    palette = QPalette(QColor(45, 47, 50))
+    for role, colour in ((QPalette.ColorRole.Base, "#1f2124"), (QPalette.ColorRole.AlternateBase, "#26282b")):
+        palette.setColor(role, QColor(colour))
+    app.setPalette(palette)
+
+
+def main(folder: Path, *, dark: bool) -> None:
+    found = QApplication.instance()
+    app = found if isinstance(found, QApplication) else QApplication([])
+    app.setStyle("Fusion")
+    if dark:
+        darken(app)
+    folder.mkdir(parents=True, exist_ok=True)
+    makers: dict[str, Callable[[], QWidget]] = {name: lambda state=state: window_of(state) for name, state in states().items()}  # type: ignore[misc]
+    for name, make in (makers | dialogs(states()["connected"])).items():
+        widget = make()
+        widget.show()
+        app.processEvents()
+        widget.grab().save(str(folder / f"{name}.png"))
+        widget.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), dark="--dark" in sys.argv)
