@@ -1,9 +1,11 @@
 """Open sync streams and the maps they wait for: who must hear of a change, and by when."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
 from server.management.network_map import AccountMap
 from server.management.outbox import Outbox
@@ -25,18 +27,23 @@ class Session:
         self.outbox.offer(account_map)
         self.changed.set()
 
+    def extend(self, session_end: float | None) -> None:
+        self.outbox.extend(session_end)
+        self.changed.set()
+
     def end(self) -> None:
         self.outbox.end()
         self.changed.set()
 
 
 class Hub:
-    def __init__(self, store: Store, renewal: float | None) -> None:
-        self._store, self._renewal = store, renewal
+    def __init__(self, store: Store, renewal: float | None, clock: Callable[[], float] = time.time) -> None:
+        """`clock` is unix time, in seconds."""
+        self._store, self._renewal, self._clock = store, renewal, clock
         self._maps: dict[str, AccountMap] = {}
         self._sessions: dict[str, Session] = {}
         self._left: set[str] = set()
-        self._stale = asyncio.Event()
+        self._stale, self._loaded = asyncio.Event(), asyncio.Event()
         self._loading = asyncio.Lock()
 
     @property
@@ -48,7 +55,7 @@ class Hub:
         """Something was written: look soon whether a network map changed."""
         self._stale.set()
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def session(self, peer: Peer) -> AsyncIterator[Session]:
         """A stream of this peer with its map on offer; an older one of the same peer ends."""
         account_map = await self._current_map(peer.account_id)
@@ -64,6 +71,14 @@ class Hub:
             if self._sessions.get(peer.id) is session:
                 del self._sessions[peer.id]
                 self._left.add(peer.id)
+
+    def extend(self, peer_id: str, session_end: float | None) -> None:
+        """Tell a peer with an open stream when its session ends now; unix seconds, None for never.
+
+        The maps learn it when they are loaded next, at the former end at the latest.
+        """
+        if (session := self._sessions.get(peer_id)) is not None:
+            session.extend(session_end)
 
     def end_all(self) -> None:
         for session in self._sessions.values():
@@ -89,6 +104,22 @@ class Hub:
         async for _ in self._store.changes():
             self.mark_stale()
 
+    async def end_sessions(self, interval: float) -> None:
+        """Make the maps anew whenever a session ends, for ever.
+
+        Looks at the clock every `interval` seconds, too: unix time may jump.
+        """
+        while True:
+            self._loaded.clear()
+            next_end = min((account_map.next_end for account_map in self._maps.values()), default=math.inf)
+            pause = next_end - self._clock()
+            if pause <= 0:
+                self.mark_stale()
+                pause = interval
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(pause, interval)):
+                    await self._loaded.wait()
+
     async def note_presence(self, *, everybody: bool) -> None:
         """Write down who left since the last call, and on wish who is here."""
         left = frozenset(self._left)
@@ -103,7 +134,8 @@ class Hub:
         """
         serial = (await self._store.serials())[account_id]
         async with self._loading:
-            if account_id not in self._maps or self._maps[account_id].serial < serial:
+            known = self._maps.get(account_id)
+            if known is None or known.serial < serial or self._clock() >= known.next_end:
                 await self._load()
         return self._maps[account_id]
 
@@ -111,10 +143,11 @@ class Hub:
         """Load the accounts that changed and offer their maps. Needs the lock."""
         for account_id, serial in (await self._store.serials()).items():
             known = self._maps.get(account_id)
-            if known is None or known.serial != serial:
+            if known is None or known.serial != serial or self._clock() >= known.next_end:
                 account, peers = await self._store.members(account_id)
-                account_map = AccountMap(account, peers)
+                account_map = AccountMap(account, peers, self._clock())
                 self._maps[account_id] = account_map
+                self._loaded.set()
                 for session in self._sessions.values():
                     if session.peer.account_id == account_id:
                         session.offer(account_map)

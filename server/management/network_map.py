@@ -5,8 +5,12 @@ account, and one peer's map is: own head, all entries but its own (two slices), 
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from protocol.errors import CoveyError
 from protocol.generated.management_pb2 import (
     CustomZone,
     DNSConfig,
@@ -16,6 +20,7 @@ from protocol.generated.management_pb2 import (
     SimpleRecord,
     SyncResponse,
 )
+from server.management.admission import why_out
 from server.management.configuration import peer_config
 from server.store.models import Account, Peer
 
@@ -25,10 +30,20 @@ LENGTH_DELIMITED = 2  # wire type
 
 
 class AccountMap:
-    """The network maps of an account at one moment: every peer sees every other, online or not."""
+    """The network maps of an account at one moment: every peer that may be in sees every other, online or not.
 
-    def __init__(self, account: Account, peers: Sequence[Peer]) -> None:
+    Attributes:
+        next_end: when the next session ends and the maps change by themselves; infinite if none does.
+    """
+
+    def __init__(self, account: Account, members: Sequence[Peer], now: float) -> None:
+        """`now` is unix time, in seconds."""
         self.account_id, self.serial = account.id, account.serial
+        refusals = {peer.id: why_out(account, peer, now) for peer in members}
+        peers = [peer for peer in members if refusals[peer.id] is None]
+        self._refusals = {peer_id: refusal for peer_id, refusal in refusals.items() if refusal is not None}
+        self._ends = {peer.id: account.session_end(peer) for peer in peers}
+        self.next_end = min((end for end in self._ends.values() if end is not None), default=math.inf)
         self._own = {peer.id: peer_config(account, peer) for peer in peers}
         self._slices: dict[str, tuple[int, int]] = {}
         entries = bytearray()
@@ -46,6 +61,15 @@ class AccountMap:
 
     def __contains__(self, peer_id: str) -> bool:
         return peer_id in self._own
+
+    def why_out(self, peer_id: str) -> CoveyError | None:
+        """Why a peer is not in it; None: it was removed, or is in."""
+        refusal = self._refusals.get(peer_id)
+        return None if refusal is None else type(refusal)(str(refusal))
+
+    def session_end(self, peer_id: str) -> float | None:
+        """When the session of a peer that is in ends, unix seconds; None: never."""
+        return self._ends[peer_id]
 
     def content(self, peer_id: str) -> "MapContent":
         """The map of one peer. Raises KeyError if it is not in the account."""
@@ -67,9 +91,9 @@ class MapContent:
         self._serial, self._outer, self._body = serial, outer, body
         self.digest = hashlib.blake2b(body, digest_size=16).digest()
 
-    def sync_response(self, config: NetbirdConfig | None) -> bytes:
-        """The serialised SyncResponse; the first of a stream carries the configuration."""
-        before = b"" if config is None else SyncResponse(netbirdConfig=config).SerializeToString()
+    def sync_response(self, config: NetbirdConfig | None, session_end: Timestamp | None = None) -> bytes:
+        """The serialised SyncResponse; the first of a stream carries the configuration, and one tells an end that is new."""
+        before = SyncResponse(netbirdConfig=config, sessionExpiresAt=session_end).SerializeToString()
         serial = NetworkMap(Serial=self._serial).SerializeToString()
         length = len(serial) + len(self._body)
         tag = varint(SyncResponse.NETWORKMAP_FIELD_NUMBER << 3 | LENGTH_DELIMITED)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,6 +19,8 @@ from protocol.generated import management_pb2_grpc
 from protocol.generated.management_pb2 import (
     Empty,
     EncryptedMessage,
+    ExtendAuthSessionRequest,
+    ExtendAuthSessionResponse,
     LoginRequest,
     LoginResponse,
     PeerSystemMeta,
@@ -27,14 +30,17 @@ from protocol.generated.management_pb2 import (
     SyncResponse,
 )
 from protocol.keys import PublicKey
+from server.identity.source import SignInSource
+from server.management.admission import why_out, wire_end
 from server.management.answers import CallRefused, Context, answering, write
 from server.management.configuration import netbird_config, peer_config
 from server.management.hub import Hub, Session, overdue
 from server.management.local_networks import networks_in_use
 from server.management.meta import meta_of
 from server.management.network_map import farewell
-from server.management.outbox import EndStream, SendConfig, SendFarewell, SendMap, Wait
+from server.management.outbox import EndStream, Refuse, SendConfig, SendFarewell, SendMap, SendSessionEnd, Wait
 from server.management.settings import ManagementSettings
+from server.management.sign_in import SignIn
 from server.store import Account, Peer, Store, setup_keys
 from server.store.addresses import check_range, choose_range, refuse_clash
 
@@ -55,14 +61,16 @@ class ManagementService(management_pb2_grpc.ManagementServiceServicer):
         self,
         store: Store,
         settings: ManagementSettings,
+        source: SignInSource | None = None,
         *,
         clock: Callable[[], float] = time.time,
         housekeeping_interval: float = HOUSEKEEPING_INTERVAL,
     ) -> None:
-        """`clock` is unix time, in seconds."""
+        """Persons sign in at `source`; without one there are only setup keys. `clock` is unix time, in seconds."""
         self._store, self._settings, self._clock = store, settings, clock
         self._housekeeping_interval = housekeeping_interval
-        self._hub = Hub(store, settings.credentials_renewal)
+        self._hub = Hub(store, settings.credentials_renewal, clock)
+        self._sign_in = SignIn(store, source)
         self._login_slots, self._logins = asyncio.Semaphore(MAX_LOGINS), 0
         self._stack = AsyncExitStack()
 
@@ -73,7 +81,7 @@ class ManagementService(management_pb2_grpc.ManagementServiceServicer):
         self._started_at = self._clock()
         async with AsyncExitStack() as stack:
             tasks = await stack.enter_async_context(asyncio.TaskGroup())
-            for work in (self._hub.publish, self._hub.watch, self._keep_house):
+            for work in (self._hub.publish, self._hub.watch, self._end_sessions, self._keep_house):
                 stack.callback(tasks.create_task(_keep_running(work)).cancel)
             self._stack = stack.pop_all()
         return self
@@ -107,20 +115,20 @@ class ManagementService(management_pb2_grpc.ManagementServiceServicer):
             sender, login = self._open(LoginRequest, request)
             if not login.HasField("meta"):
                 raise CallRefused(grpc.StatusCode.FAILED_PRECONDITION, "a login describes the machine: meta is missing")
-            peer = await self._store.find_peer(sender)
-            if peer is None:
-                peer = await self._register(sender, login)
-            else:
-                await self._update_meta(peer, login.meta)
-            config = netbird_config(self._settings, peer.id, self._clock())
-            response = LoginResponse(netbirdConfig=config, peerConfig=peer_config(self._account, peer))
+            peer = await self._log_in(sender, login)
+            await self._update_meta(peer, login.meta)
+            response = LoginResponse(
+                netbirdConfig=netbird_config(self._settings, peer.id, self._clock()),
+                peerConfig=peer_config(self._account, peer),
+                sessionExpiresAt=wire_end(self._account.session_end(peer)),
+            )
             return self._seal(response.SerializeToString(), sender)
 
     async def Sync(self, request: EncryptedMessage, context: Context) -> None:  # type: ignore[override]
         # As a coroutine that writes, and no generator: its clean-up runs as soon as the call is cancelled.
         async with answering(context, "Sync"):
             sender, sync = self._open(SyncRequest, request)
-            peer = await self._registered(sender)
+            peer = self._admit(await self._registered(sender))
             await self._update_meta(peer, sync.meta)
             async with self._hub.session(peer) as session:
                 await self._serve(session, context)
@@ -128,7 +136,7 @@ class ManagementService(management_pb2_grpc.ManagementServiceServicer):
     async def SyncMeta(self, request: EncryptedMessage, context: Context) -> Empty:
         async with answering(context, "SyncMeta"):
             sender, sync = self._open(SyncMetaRequest, request)
-            await self._update_meta(await self._registered(sender), sync.meta)
+            await self._update_meta(self._admit(await self._registered(sender)), sync.meta)
             return Empty()
 
     async def Logout(self, request: EncryptedMessage, context: Context) -> Empty:
@@ -147,16 +155,30 @@ class ManagementService(management_pb2_grpc.ManagementServiceServicer):
             return Empty()
 
     async def GetDeviceAuthorizationFlow(self, request: EncryptedMessage, context: Context) -> EncryptedMessage:
-        return await self._not_offered(context)
+        async with answering(context, "GetDeviceAuthorizationFlow"):
+            sender, _ = self._unseal(request)
+            return self._seal((await self._sign_in.device_flow()).SerializeToString(), sender)
 
     async def GetPKCEAuthorizationFlow(self, request: EncryptedMessage, context: Context) -> EncryptedMessage:
-        return await self._not_offered(context)
+        async with answering(context, "GetPKCEAuthorizationFlow"):
+            sender, _ = self._unseal(request)
+            return self._seal((await self._sign_in.pkce_flow()).SerializeToString(), sender)
 
     async def ExtendAuthSession(self, request: EncryptedMessage, context: Context) -> EncryptedMessage:
-        return await self._not_offered(context)
+        """Begin the session of a person's machine anew; its stream goes on. One that is over is revived."""
+        async with answering(context, "ExtendAuthSession"), self._login_slot():
+            sender, extension = self._open(ExtendAuthSessionRequest, request)
+            if not extension.jwtToken:
+                raise CallRefused(grpc.StatusCode.INVALID_ARGUMENT, "a session is extended by a token, which is missing")
+            if self._account.session_end(await self._registered(sender)) is None:
+                raise CallRefused(grpc.StatusCode.FAILED_PRECONDITION, "the session of this machine has no end")
+            peer = await self._let_in(sender, extension.jwtToken, extension.meta)
+            response = ExtendAuthSessionResponse(sessionExpiresAt=wire_end(self._account.session_end(peer)))
+            return self._seal(response.SerializeToString(), sender)
 
     async def Job(self, request_iterator: object, context: Context) -> EncryptedMessage:  # type: ignore[override]
-        return await self._not_offered(context)
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this server gives no jobs")
+        raise AssertionError("abort raises")
 
     # ---- parts of calls
 
@@ -171,11 +193,6 @@ class ManagementService(management_pb2_grpc.ManagementServiceServicer):
                 yield
         finally:
             self._logins -= 1
-
-    async def _not_offered(self, context: Context) -> EncryptedMessage:
-        """Answer at once: NetBird's client waits two seconds for these."""
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this server lets machines in by setup keys only")
-        raise AssertionError("abort raises")
 
     def _unseal(self, request: EncryptedMessage) -> tuple[PublicKey, bytes]:
         if len(request.body) > MAX_BODY:
@@ -202,11 +219,30 @@ class ManagementService(management_pb2_grpc.ManagementServiceServicer):
             raise LoginNeeded("this machine is not registered here")
         return peer
 
+    def _admit(self, peer: Peer) -> Peer:
+        if (refusal := why_out(self._account, peer, self._clock())) is not None:
+            raise refusal
+        return peer
+
+    async def _log_in(self, sender: PublicKey, login: LoginRequest) -> Peer:
+        """A token counts more than a setup key, which counts only for a machine that is new."""
+        peer = await self._store.find_peer(sender)
+        if (peer is None or login.jwtToken) and login.dnsLabels:
+            raise CallRefused(grpc.StatusCode.FAILED_PRECONDITION, "this setup key or sign-in allows no extra DNS labels")
+        if login.jwtToken:
+            return await self._let_in(sender, login.jwtToken, login.meta)
+        return await self._register(sender, login) if peer is None else self._admit(peer)
+
+    async def _let_in(self, sender: PublicKey, token: str, meta: PeerSystemMeta) -> Peer:
+        peer = await self._sign_in.let_in(token, sender, meta_of(meta))
+        log.info("peer %s: its person signed in; %s, %s", sender.short, peer.name, peer.address)
+        self._hub.extend(peer.id, self._account.session_end(peer))
+        self._hub.mark_stale()
+        return peer
+
     async def _register(self, sender: PublicKey, login: LoginRequest) -> Peer:
         if setup_keys.is_absent(login.setupKey):
             raise LoginNeeded("this machine is not registered here and came without a setup key")
-        if login.dnsLabels:
-            raise CallRefused(grpc.StatusCode.FAILED_PRECONDITION, "this setup key allows no extra DNS labels")
         peer = await self._store.register(sender, login.setupKey, meta_of(login.meta))
         log.info("peer %s: registered as %s, %s", sender.short, peer.name, peer.address)
         self._hub.mark_stale()
@@ -229,9 +265,11 @@ class ManagementService(management_pb2_grpc.ManagementServiceServicer):
         while True:
             session.changed.clear()
             match session.outbox.next_step(loop.time()):
-                case SendMap(content, with_config):
+                case SendMap(content, with_config, session_end):
                     config = netbird_config(self._settings, session.peer.id, self._clock()) if with_config else None
-                    await write(context, self._seal(content.sync_response(config), sender))
+                    await write(context, self._seal(content.sync_response(config, session_end), sender))
+                case SendSessionEnd(session_end):
+                    await write(context, self._seal(SyncResponse(sessionExpiresAt=session_end).SerializeToString(), sender))
                 case SendConfig():
                     config = netbird_config(self._settings, session.peer.id, self._clock())
                     await write(context, self._seal(SyncResponse(netbirdConfig=config).SerializeToString(), sender))
@@ -243,6 +281,9 @@ class ManagementService(management_pb2_grpc.ManagementServiceServicer):
                             await session.changed.wait()
                     except TimeoutError:
                         continue
+                case Refuse(error):
+                    log.info("peer %s: its stream ends: %s", sender.short, error)
+                    raise error
                 case EndStream():
                     return
 
@@ -257,7 +298,12 @@ class ManagementService(management_pb2_grpc.ManagementServiceServicer):
             refuse_clash(network, await networks_in_use())
         elif network is None:
             network = account.network or choose_range(await networks_in_use(), random.SystemRandom())
+        if (lifetime := self._settings.session_lifetime) is not None:
+            await self._store.set_session_lifetime(None if math.isinf(lifetime) else lifetime)
         return await self._store.set_network(network, self._settings.domain)
+
+    async def _end_sessions(self) -> None:
+        await self._hub.end_sessions(self._housekeeping_interval)
 
     async def _keep_house(self) -> None:
         rounds = 0

@@ -15,6 +15,7 @@ class ManagementSettings:
         turn_uris: RFC 7065, `turn:HOST:PORT?transport=udp`; handed out only with a `turn_secret`.
         turn_lifetime: seconds that TURN credentials are good for; renewed after three quarters of them.
         network: where overlay addresses come from; None: drawn at the first start, then kept.
+        session_lifetime: seconds that a sign-in lets a person's machine be in, infinite for ever; None: as it was.
     """
 
     signal_uri: str
@@ -26,6 +27,7 @@ class ManagementSettings:
     turn_lifetime: int = 43200
     domain: str = "covey.internal"
     network: IPv4Network | None = None
+    session_lifetime: float | None = None
 
     @property
     def credentials_renewal(self) -> float | None:

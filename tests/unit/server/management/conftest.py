@@ -1,26 +1,29 @@
 """A management server on loopback, and machines that talk to it as helpers do."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf.message import Message
 
 from protocol.envelope import open_message, seal_message
 from protocol.generated.management_pb2 import (
     Empty,
     EncryptedMessage,
+    ExtendAuthSessionRequest,
+    ExtendAuthSessionResponse,
     LoginRequest,
     LoginResponse,
     PeerSystemMeta,
-    SyncMetaRequest,
     SyncRequest,
     SyncResponse,
 )
 from protocol.generated.management_pb2_grpc import ManagementServiceStub, add_ManagementServiceServicer_to_server
 from protocol.keys import PrivateKey, PublicKey
+from server.identity.source import SignInSource
 from server.management import ManagementService, ManagementSettings
 from server.store import Store, open_store
 
@@ -84,15 +87,23 @@ class Machine:
     async def server_key(self) -> PublicKey:
         return PublicKey.from_text((await self.stub.GetServerKey(Empty())).key)
 
-    def sealed(self, message: LoginRequest | SyncRequest | SyncMetaRequest | Empty, server_key: PublicKey) -> EncryptedMessage:
+    def sealed(self, message: Message, server_key: PublicKey) -> EncryptedMessage:
         return EncryptedMessage(wgPubKey=self.private_key.public.text, body=seal_message(message, self.private_key, server_key))
 
-    async def login(self, setup_key: str = "", dns_labels: Sequence[str] = ()) -> LoginResponse:
+    async def login(self, setup_key: str = "", dns_labels: Sequence[str] = (), *, token: str = "") -> LoginResponse:
         key = await self.server_key()
-        request = LoginRequest(setupKey=setup_key, meta=self.meta(), dnsLabels=dns_labels)
+        request = LoginRequest(setupKey=setup_key, meta=self.meta(), dnsLabels=dns_labels, jwtToken=token)
         async with asyncio.timeout(BOUND):
             answer = await self.stub.Login(self.sealed(request, key))
         return open_message(LoginResponse, answer.body, self.private_key, key)
+
+    async def extend(self, token: str) -> float:
+        """Extend the session; until when, unix seconds."""
+        key = await self.server_key()
+        async with asyncio.timeout(BOUND):
+            answer = await self.stub.ExtendAuthSession(self.sealed(ExtendAuthSessionRequest(jwtToken=token), key))
+        response = open_message(ExtendAuthSessionResponse, answer.body, self.private_key, key)
+        return response.sessionExpiresAt.seconds
 
     async def sync(self) -> Stream:
         return Stream(self, await self.server_key())
@@ -121,10 +132,15 @@ class Server:
 
 
 @asynccontextmanager
-async def running(data_dir: Path, clock: Clock, settings: ManagementSettings = SETTINGS) -> AsyncIterator[Server]:
+async def running(
+    data_dir: Path,
+    clock: Clock,
+    settings: ManagementSettings = SETTINGS,
+    source: Callable[[Store], SignInSource | None] = lambda _: None,
+) -> AsyncIterator[Server]:
     async with (
         open_store(data_dir, clock=clock) as store,
-        ManagementService(store, settings, clock=clock, housekeeping_interval=0.02) as service,
+        ManagementService(store, settings, source(store), clock=clock, housekeeping_interval=0.02) as service,
     ):
         server = grpc.aio.server()
         add_ManagementServiceServicer_to_server(service, server)

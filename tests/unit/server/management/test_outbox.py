@@ -1,12 +1,29 @@
 import dataclasses
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from protocol.errors import SessionExpired, UserBlocked
 from server.management.network_map import AccountMap
-from server.management.outbox import MAP_INTERVAL, EndStream, Outbox, SendConfig, SendFarewell, SendMap, Step, Wait
-from tests.unit.server.management.values import ACCOUNT, peer
+from server.management.outbox import (
+    MAP_INTERVAL,
+    EndStream,
+    Outbox,
+    Refuse,
+    SendConfig,
+    SendFarewell,
+    SendMap,
+    SendSessionEnd,
+    Step,
+    Wait,
+)
+from server.store import Peer
+from tests.unit.server.management.values import ACCOUNT, NOW, peer
+
+DAY = 86400.0
 
 
 def account_map(serial: int, *numbers: int) -> AccountMap:
-    return AccountMap(dataclasses.replace(ACCOUNT, serial=serial), [peer(number) for number in numbers])
+    return AccountMap(dataclasses.replace(ACCOUNT, serial=serial), [peer(number) for number in numbers], NOW)
 
 
 def outbox(renewal: float | None = None) -> Outbox:
@@ -101,3 +118,71 @@ def test_an_ended_stream_sends_nothing_more() -> None:
     box.offer(account_map(1, 1))
     box.end()
     assert box.next_step(0.0) == EndStream()
+
+
+# ---- sessions
+
+
+def map_at(now: float, *members: Peer, serial: int = 1) -> AccountMap:
+    return AccountMap(dataclasses.replace(ACCOUNT, serial=serial), members, now)
+
+
+def test_the_first_map_tells_when_the_session_ends_and_later_ones_only_what_is_new() -> None:
+    box, alice = outbox(), peer(1, last_login=NOW)
+    box.offer(map_at(NOW, alice))
+    first = box.next_step(0.0)
+    assert isinstance(first, SendMap)
+    assert first.session_end == Timestamp(seconds=int(NOW + DAY))
+
+    box.offer(map_at(NOW, alice, peer(2), serial=2))
+    second = box.next_step(10.0)
+    assert isinstance(second, SendMap)
+    assert second.session_end is None
+
+    again = peer(1, last_login=NOW + 60)
+    box.offer(map_at(NOW + 60, again, peer(3), serial=3))
+    third = box.next_step(20.0)
+    assert isinstance(third, SendMap)
+    assert third.session_end == Timestamp(seconds=int(NOW + DAY + 60))
+
+
+def test_a_machine_of_a_setup_key_hears_that_nothing_ends() -> None:
+    box = outbox()
+    box.offer(map_at(NOW, peer(1)))
+    first = box.next_step(0.0)
+    assert isinstance(first, SendMap)
+    assert first.session_end == Timestamp()
+
+
+def test_an_extension_is_told_at_once_and_an_older_map_does_not_take_it_back() -> None:
+    box, alice = outbox(), peer(1, last_login=NOW)
+    box.offer(map_at(NOW, alice))
+    box.next_step(0.0)
+
+    box.extend(NOW + DAY + 60)
+    assert box.next_step(0.1) == SendSessionEnd(Timestamp(seconds=int(NOW + DAY + 60)))
+    assert box.next_step(0.1) == Wait(None)
+
+    box.offer(map_at(NOW, alice, serial=2))  # read before the extension was written
+    assert box.next_step(10.0) == Wait(None)
+
+
+def test_a_machine_whose_session_ended_is_refused_though_the_serial_is_the_same() -> None:
+    box, alice = outbox(), peer(1, last_login=NOW)
+    box.offer(map_at(NOW, alice, peer(2)))
+    box.next_step(0.0)
+    box.offer(map_at(NOW + DAY, alice, peer(2)))
+    step = box.next_step(0.1)
+    assert isinstance(step, Refuse)
+    assert isinstance(step.error, SessionExpired)
+    assert box.next_step(0.1) == EndStream()
+
+
+def test_a_machine_of_a_blocked_person_is_refused_with_that_reason() -> None:
+    box = outbox()
+    box.offer(map_at(NOW, peer(1, last_login=NOW)))
+    box.next_step(0.0)
+    box.offer(map_at(NOW, peer(1, last_login=NOW, is_blocked=True), serial=2))
+    step = box.next_step(0.1)
+    assert isinstance(step, Refuse)
+    assert isinstance(step.error, UserBlocked)

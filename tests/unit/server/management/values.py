@@ -6,10 +6,12 @@ from ipaddress import IPv4Address, IPv4Network
 from protocol.keys import PublicKey
 from server.store import Account, Peer, PeerMeta
 
+NOW = 1_800_000_000.0
 ACCOUNT = Account("account", IPv4Network("100.92.0.0/16"), "covey.internal", 1_800_000_000_000)
 
 
-def peer(number: int, *, version: str = "0.77.1") -> Peer:
+def peer(number: int, *, version: str = "0.77.1", last_login: float | None = None, is_blocked: bool = False) -> Peer:
+    """A machine; with a last login one of a person's own."""
     return Peer(
         id=f"id{number:05}",
         account_id=ACCOUNT.id,
@@ -21,4 +23,7 @@ def peer(number: int, *, version: str = "0.77.1") -> Peer:
         created_at=0.0,
         last_seen=0.0,
         meta=PeerMeta(hostname=f"m{number}", netbird_version=version),
+        user_id=None if last_login is None else "alice",
+        last_login=last_login,
+        is_blocked=is_blocked,
     )
