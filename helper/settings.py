@@ -1,28 +1,26 @@
-"""What the helper remembers over restarts: its key, its server, whether it should be up, the last network map.
+"""What the helper remembers over restarts: this machine's key, its server, whether it should be up, the last network map.
 
-Every file is the owner's only (0600), replaced as a whole (written aside, synced, renamed), and read back with suspicion:
-a damaged one is kept beside its successor as `NAME.damaged`, and the one before it (`NAME.before`) is used where it is whole.
+All of that belongs to a profile, which is an account at a server. The first profile's files lie in the helper's own folder,
+those of others in folders of their own (profiles.py). How they are written and read: files.py.
 """
 
-import contextlib
 import json
-import logging
 import os
 import pathlib
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-from protocol.errors import AlreadyRunning, NoPermission, StateUnreadable
+from helper.files import MAX_SIZE, SUFFIXES, Files
+from protocol.errors import AlreadyRunning, NoPermission
 from protocol.file_lock import try_lock
 from protocol.join_link import ServerLocation
 from protocol.keys import PrivateKey
 
-log = logging.getLogger(__name__)
-T = TypeVar("T")
+__all__ = ["MAX_SIZE", "ProfileFolder", "Settings", "StateFolder"]
 
 VERSION = 1
-MAX_SIZE = 32 * 1024 * 1024  # bytes of a state file
+MAX_EMAIL = 254  # characters (RFC 5321, section 4.5.3.1.3)
+END_OF_TIME = 253_402_300_799  # seconds since 1970: the last moment of the year 9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +29,18 @@ class Settings:
     server: the one we joined, None before that.
     wanted: the person asked for the tunnel to be up.
     wireguard_port: chosen at random once and kept; 0 before that.
+    owner: number of the user of this machine who signed in; None for a machine that a setup key let in, or root did.
+    email: who signed in, for people to read; empty if nobody did.
+    session_ends: when that person has to sign in again, in seconds since 1970; None: never.
     """
 
     server: ServerLocation | None = None
     hostname: str | None = None
     wanted: bool = False
     wireguard_port: int = 0
+    owner: int | None = None
+    email: str = ""
+    session_ends: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         server = self.server
@@ -53,11 +57,14 @@ class Settings:
             "hostname": self.hostname,
             "wanted": self.wanted,
             "wireguard_port": self.wireguard_port,
+            "owner": self.owner,
+            "email": self.email,
+            "session_ends": self.session_ends,
         }
 
     @classmethod
     def from_json(cls, data: Any) -> Self:
-        """Read what `to_json` wrote. Raises ValueError for anything else."""
+        """Read what `to_json` wrote, or wrote before anybody could sign in. Raises ValueError for anything else."""
         match data:
             case {"version": int(version)} if version != VERSION:
                 raise ValueError(f"version {version} of the settings is not known here")
@@ -68,9 +75,17 @@ class Settings:
                 "wanted": bool(wanted),
                 "wireguard_port": int(port),
             } if 0 <= port <= 65535:
-                return cls(_server_from_json(entry) if entry is not None else None, hostname, wanted, port)
+                server = _server_from_json(entry) if entry is not None else None
+                owner, email, ends = data.get("owner"), data.get("email", ""), data.get("session_ends")
             case _:
                 raise ValueError("it does not hold the settings")
+        if not _is_number(owner, 2**32 - 1, int) or not _is_number(ends, END_OF_TIME, int | float) or not isinstance(email, str):
+            raise ValueError("it does not say who signed in")
+        return cls(server, hostname, wanted, port, owner, email[:MAX_EMAIL], ends)
+
+
+def _is_number(value: Any, greatest: int, kind: Any) -> bool:
+    return value is None or (isinstance(value, kind) and not isinstance(value, bool) and 0 <= value <= greatest)
 
 
 def _server_from_json(entry: dict[str, Any]) -> ServerLocation:
@@ -83,8 +98,64 @@ def _server_from_json(entry: dict[str, Any]) -> ServerLocation:
             raise ValueError("it does not say where the server is")
 
 
-class StateFolder:
-    """The helper's folder. Opening it locks it against a second helper.
+class ProfileFolder:
+    """What is kept of one profile. `notes` takes sentences about files that were damaged."""
+
+    def __init__(self, path: pathlib.Path, notes: list[str]) -> None:
+        self.path, self.notes = path, notes
+        self._files = Files(path, notes)
+
+    def private_key(self) -> PrivateKey:
+        """This machine's key, made on the first call. Raises StateUnreadable if it is there but damaged."""
+        key = self._files.read("wireguard.key", lambda data: PrivateKey.from_text(data.decode().strip()))
+        if key is None:
+            if (self.path / "wireguard.key.damaged").exists() and not (self.path / "wireguard.key").exists():
+                self.notes.append("This machine's key was damaged; it has a new one and must join again.")
+            key = PrivateKey.generate()
+            self._files.write("wireguard.key", key.secret_text.encode() + b"\n")
+        return key
+
+    def load(self) -> Settings:
+        return self._files.read("settings.json", lambda data: Settings.from_json(json.loads(data))) or Settings()
+
+    def save(self, settings: Settings) -> None:
+        self._files.write("settings.json", json.dumps(settings.to_json(), indent=1).encode())
+
+    def load_login(self) -> bytes | None:
+        """The last LoginResponse, serialised; it holds credentials."""
+        return self._files.read("login", bytes)
+
+    def load_map(self) -> bytes | None:
+        """The last SyncResponse with a network map, serialised."""
+        return self._files.read("network-map", bytes)
+
+    def save_login(self, data: bytes) -> None:
+        self._files.write("login", data)
+
+    def save_map(self, data: bytes) -> None:
+        self._files.write("network-map", data, sync=False)
+
+    def forget_server(self) -> None:
+        """Forget what belongs to a server: login, map, location, who signed in; the key stays."""
+        self.forget_map()
+        self.save(replace(self.load(), server=None, wanted=False, owner=None, email="", session_ends=None))
+        self._files.forget("settings.json", suffixes=(".before",))
+
+    def forget_map(self) -> None:
+        """Forget the last login and network map."""
+        self._files.forget("login", "network-map")
+
+    @property
+    def is_used(self) -> bool:
+        return any(self._files.exists(name) for name in ("settings.json", "login", "wireguard.key"))
+
+    def wipe(self) -> None:
+        """Remove every file of the profile; the key last, so that what is left half done is still seen as a profile."""
+        self._files.forget("settings.json", "login", "network-map", "wireguard.key", suffixes=SUFFIXES)
+
+
+class StateFolder(ProfileFolder):
+    """The helper's folder, which is the first profile's as well. Opening it locks it against a second helper.
 
     Raises:
         AlreadyRunning: another helper uses it.
@@ -92,8 +163,7 @@ class StateFolder:
     """
 
     def __init__(self, path: pathlib.Path) -> None:
-        self.path = path
-        self.notes: list[str] = []  # sentences about files that were damaged
+        super().__init__(path, [])
         try:
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
             path.chmod(0o700)
@@ -107,88 +177,3 @@ class StateFolder:
 
     def close(self) -> None:
         self._lock.close()
-
-    # ---- the three things kept
-
-    def private_key(self) -> PrivateKey:
-        """This machine's key, made on the first call. Raises StateUnreadable if it is there but damaged."""
-        key = self._read("wireguard.key", lambda data: PrivateKey.from_text(data.decode().strip()))
-        if key is None:
-            if (self.path / "wireguard.key.damaged").exists() and not (self.path / "wireguard.key").exists():
-                self.notes.append("This machine's key was damaged; it has a new one and must join again.")
-            key = PrivateKey.generate()
-            self._write("wireguard.key", key.secret_text.encode() + b"\n")
-        return key
-
-    def load(self) -> Settings:
-        return self._read("settings.json", lambda data: Settings.from_json(json.loads(data))) or Settings()
-
-    def save(self, settings: Settings) -> None:
-        self._write("settings.json", json.dumps(settings.to_json(), indent=1).encode())
-
-    def load_login(self) -> bytes | None:
-        """The last LoginResponse, serialised; it holds credentials."""
-        return self._read("login", bytes)
-
-    def load_map(self) -> bytes | None:
-        """The last SyncResponse with a network map, serialised."""
-        return self._read("network-map", bytes)
-
-    def save_login(self, data: bytes) -> None:
-        self._write("login", data)
-
-    def save_map(self, data: bytes) -> None:
-        self._write("network-map", data, sync=False)
-
-    def forget_server(self) -> None:
-        """Forget what belongs to a server: login, map, location; the key stays."""
-        self.forget_map()
-        self.save(replace(self.load(), server=None, wanted=False))
-        (self.path / "settings.json.before").unlink(missing_ok=True)
-
-    def forget_map(self) -> None:
-        """Forget the last login and network map."""
-        for name in ("login", "network-map"):
-            for suffix in ("", ".before"):
-                (self.path / f"{name}{suffix}").unlink(missing_ok=True)
-
-    # ---- files
-
-    def _read(self, name: str, parse: Callable[[bytes], T]) -> T | None:
-        file = self.path / name
-        for candidate in (file, self.path / f"{name}.before"):
-            try:
-                if candidate.stat().st_size > MAX_SIZE:
-                    raise ValueError("it is larger than it could be")
-                data = candidate.read_bytes()
-                if not data:
-                    raise ValueError("it is empty")
-                return parse(data)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise StateUnreadable(f"{candidate} can't be read: {error.strerror}") from None
-            except (ValueError, RecursionError) as error:
-                log.warning("%s is damaged (%s); kept as %s.damaged", candidate, error, candidate.name)
-                self.notes.append(f"The state file {name} was damaged; it is kept as {candidate.name}.damaged.")
-                candidate.replace(self.path / f"{candidate.name}.damaged")
-        return None
-
-    def _write(self, name: str, data: bytes, *, sync: bool = True) -> None:
-        file, aside = self.path / name, self.path / f"{name}.new"
-        with _owner_only(aside) as out:
-            out.write(data)
-            if sync:
-                out.flush()
-                os.fsync(out.fileno())
-        if file.exists():
-            with contextlib.suppress(OSError):
-                os.replace(file, self.path / f"{name}.before")
-        os.replace(aside, file)
-
-
-@contextlib.contextmanager
-def _owner_only(path: pathlib.Path) -> Iterator[Any]:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(descriptor, "wb") as out:
-        yield out

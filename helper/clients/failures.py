@@ -1,21 +1,25 @@
 """What a failed gRPC call means to us."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import grpc
 import grpc.aio
 
-from protocol.errors import CoveyError, LoginNeeded, ServerUnreachable
+from protocol.errors import CoveyError, LoginNeeded, ServerUnreachable, SessionExpired
 from protocol.grpc_errors import error_of
 
 MAX_WORDS = 300  # characters of a server's own words that we repeat; ours
+TOKEN = re.compile(r"eyJ[\w=-]{8,}(\.[\w=-]*)*")  # a JWT begins with {" in base64 (RFC 7519)
+EXPIRED = "peer login has expired"  # how NetBird's server says it
 
 
 def words_of(error: grpc.aio.AioRpcError) -> str:
-    """The server's own words, on one line and of bounded length."""
-    text = "".join(character if character.isprintable() else " " for character in error.details() or "")
+    """The server's own words, on one line and of bounded length, and without a token that they may repeat."""
+    text = TOKEN.sub("(a token)", error.details() or "")
+    text = "".join(character if character.isprintable() else " " for character in text)
     return text.strip()[:MAX_WORDS] or error.code().name.lower().replace("_", " ")
 
 
@@ -26,13 +30,23 @@ def carried_error(error: grpc.aio.AioRpcError) -> CoveyError | None:
     return None if found is None or type(found) is CoveyError else found
 
 
+def denial_of(error: grpc.aio.AioRpcError, server: str) -> CoveyError:
+    """The error behind PERMISSION_DENIED: the server's own, or a login that is needed."""
+    if (found := carried_error(error)) is not None:
+        return found
+    words = words_of(error)
+    if EXPIRED in words.lower():
+        return SessionExpired(f"the session at {server} has ended: {words}")
+    return LoginNeeded(f"{server} does not know this machine: {words}")
+
+
 def failure_of(error: grpc.aio.AioRpcError, server: str) -> CoveyError:
     """What a person gets to read: the server's own error, a login that is needed, or a server that does not serve now."""
     if (found := carried_error(error)) is not None:
         return found
     match error.code():
         case grpc.StatusCode.PERMISSION_DENIED:
-            return LoginNeeded(f"{server} does not know this machine: {words_of(error)}")
+            return denial_of(error, server)
         case grpc.StatusCode.UNAVAILABLE:
             return ServerUnreachable(f"the connection to {server} is lost: {words_of(error)}")
         case grpc.StatusCode.DEADLINE_EXCEEDED:

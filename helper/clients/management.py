@@ -7,7 +7,7 @@ looks for the server anew, at all of its addresses.
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -17,15 +17,31 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from helper.clients.dial import connect
-from helper.clients.failures import carried_error, failure_of, losses_told, words_of
+from helper.clients.failures import carried_error, denial_of, failure_of, losses_told, words_of
+from helper.clients.provider import read_device, read_pkce
 from protocol.envelope import open_message, seal_message
-from protocol.errors import LoginNeeded, LoginRefused, ServerUnreachable, SetupKeyMalformed
+from protocol.errors import (
+    CoveyError,
+    LoginRefused,
+    ServerUnreachable,
+    SetupKeyMalformed,
+    SignInNotOffered,
+    SignInRefused,
+    SignInUnavailable,
+)
 from protocol.generated.management_pb2 import (
+    DeviceAuthorizationFlow,
+    DeviceAuthorizationFlowRequest,
     Empty,
     EncryptedMessage,
+    ExtendAuthSessionRequest,
+    ExtendAuthSessionResponse,
     LoginRequest,
     LoginResponse,
     PeerSystemMeta,
+    PKCEAuthorizationFlow,
+    PKCEAuthorizationFlowRequest,
+    ProviderConfig,
     SyncMetaRequest,
     SyncRequest,
     SyncResponse,
@@ -33,6 +49,7 @@ from protocol.generated.management_pb2 import (
 from protocol.generated.management_pb2_grpc import ManagementServiceStub
 from protocol.join_link import ServerLocation
 from protocol.keys import PrivateKey, PublicKey
+from protocol.sign_in import Provider, SignInFlow
 
 if TYPE_CHECKING:
     from protocol.generated.management_pb2_grpc import ManagementServiceAsyncStub
@@ -43,8 +60,11 @@ ATTEMPT_TIMEOUT = 10.0  # seconds for one attempt, dialing included
 FIRST_MESSAGE_TIMEOUT = 30.0  # seconds until Sync's first message: patient with a server that thousands return to at once
 LOGIN_NEEDED = (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.INVALID_ARGUMENT)
 REFUSED = (*LOGIN_NEEDED, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.UNAUTHENTICATED)
+NOT_OFFERED = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNIMPLEMENTED)
+NO_SETUP_KEY = str(uuid.UUID(int=0))  # what NetBird's clients send beside a token
 
 M = TypeVar("M", bound=Message)
+F = TypeVar("F", PKCEAuthorizationFlow, DeviceAuthorizationFlow)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +78,7 @@ class ManagementClient:
         """`meta` is asked before each call that sends it."""
         self._server, self._private_key, self._meta = server, private_key, meta
         self._name = f"the management server {server.url}"
+        self.used_setup_key = False  # the last `login` needed the setup key
         self._connection: _Connection | None = None
         self._dialing = asyncio.Lock()
         self._is_closed = False
@@ -67,28 +88,89 @@ class ManagementClient:
 
         Raises:
             SetupKeyMalformed: the setup key is no UUID; nothing was sent.
-            LoginNeeded: the server does not know us, and there is no setup key.
+            LoginNeeded: the server does not know us, or the session has ended, and there is no setup key.
             LoginRefused: the server's definite no to the setup key.
             ServerUnreachable: it may work later. WrongScheme, CertificateMismatch and the like: see `connect`.
         """
         canonical = None if setup_key is None else _canonical(setup_key)
+        self.used_setup_key = False
         try:
             return await self._plain_login()
         except grpc.aio.AioRpcError as error:
             if error.code() not in LOGIN_NEEDED:
                 raise failure_of(error, self._name) from None
             if canonical is None:
-                raise carried_error(error) or LoginNeeded(f"{self._name} does not know this machine") from None
+                raise denial_of(error, self._name) from None
         try:
-            response = await self._login(LoginRequest(setupKey=canonical))
-            log.info("registered this machine at %s", self._server.url)
-            if not response.netbirdConfig.HasField("signal"):  # a server may keep it for logins without a key
-                response = await self._login(LoginRequest())
+            response = await self._whole(await self._login(LoginRequest(setupKey=canonical)))
         except grpc.aio.AioRpcError as error:
             if error.code() not in REFUSED:
                 raise failure_of(error, self._name) from None
             raise carried_error(error) or LoginRefused(f"{self._name} refused the login: {words_of(error)}") from None
+        log.info("registered this machine at %s", self._server.url)
+        self.used_setup_key = True
         return response
+
+    async def sign_in(self, jwt: str) -> LoginResponse:
+        """Log in as the person whom the token names, which registers this machine or renews its session.
+
+        The token is good for one login and is sent once. When the connection breaks before the answer, a login without it
+        tells whether it arrived.
+
+        Raises:
+            SignInRefused, UserBlocked and the like: the server's definite no.
+            SignInUnavailable, ServerUnreachable: it may work later, with a new token.
+        """
+        is_sent = False
+        try:
+            request = LoginRequest(setupKey=NO_SETUP_KEY, meta=self._meta(), jwtToken=jwt)
+            async with self._attempt() as connection:
+                server_key = await self._server_key(connection)
+                sealed, is_sent = self._sealed(request, server_key), True
+                answer = await connection.stub.Login(sealed)
+            return await self._whole(self._opened(LoginResponse, answer, server_key))
+        except grpc.aio.AioRpcError as error:
+            raise self._sign_in_failure(error) from None
+        except ServerUnreachable as error:
+            if not is_sent or isinstance(error, SignInUnavailable):
+                raise
+            return await self._login_after_loss(error)
+
+    async def extend_session(self, jwt: str) -> ExtendAuthSessionResponse:
+        """Renew the session while everything goes on. Raises as `sign_in` does; the token is sent once."""
+        try:
+            request = ExtendAuthSessionRequest(jwtToken=jwt, meta=self._meta())
+            async with self._attempt() as connection:
+                server_key = await self._server_key(connection)
+                answer = await connection.stub.ExtendAuthSession(self._sealed(request, server_key))
+            return self._opened(ExtendAuthSessionResponse, answer, server_key)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                raise SignInNotOffered(f"{self._name} renews no sessions", "Sign in again: `covey login`.") from None
+            raise self._sign_in_failure(error) from None
+
+    async def sign_in_flow(self) -> SignInFlow:
+        """Where people sign in for this server. Raises SignInNotOffered, ServerUnreachable."""
+        async with self._attempt() as connection:
+            server_key = await self._server_key(connection)
+            stub = connection.stub
+            pkce, device = await asyncio.gather(
+                self._flow(
+                    stub.GetPKCEAuthorizationFlow, PKCEAuthorizationFlowRequest(), PKCEAuthorizationFlow, read_pkce, server_key
+                ),
+                self._flow(
+                    stub.GetDeviceAuthorizationFlow,
+                    DeviceAuthorizationFlowRequest(),
+                    DeviceAuthorizationFlow,
+                    read_device,
+                    server_key,
+                ),
+            )
+        providers = [flow if isinstance(flow, Provider) else None for flow in (pkce, device)]
+        if any(providers):
+            return SignInFlow(self._server, *providers)
+        failures = [flow for flow in (pkce, device) if isinstance(flow, CoveyError)]
+        raise next((failure for failure in failures if isinstance(failure, ServerUnreachable)), failures[0])
 
     async def sync(self) -> AsyncIterator[SyncResponse]:
         """The network map, whole at first and then as it changes; ends when the server ends the stream.
@@ -168,6 +250,47 @@ class ManagementClient:
             if error.code() is not grpc.StatusCode.INVALID_ARGUMENT:
                 raise
         return await self._login(LoginRequest())  # the server may have restarted in between, with another key
+
+    async def _login_after_loss(self, loss: ServerUnreachable) -> LoginResponse:
+        """The token may have arrived or not; if it has, the server knows us now."""
+        try:
+            return await self._plain_login()
+        except (CoveyError, grpc.aio.AioRpcError) as error:
+            log.info(
+                "after the connection broke during a sign-in: %s", error if isinstance(error, CoveyError) else words_of(error)
+            )
+        raise ServerUnreachable(str(loss), "Sign in again in a minute; what you signed in with is used up.")
+
+    async def _whole(self, response: LoginResponse) -> LoginResponse:
+        """A server may keep the signal server to itself but for logins of those whom it knows."""
+        return response if response.netbirdConfig.HasField("signal") else await self._login(LoginRequest())
+
+    def _sign_in_failure(self, error: grpc.aio.AioRpcError) -> CoveyError:
+        if error.code() not in REFUSED:
+            return failure_of(error, self._name)
+        return carried_error(error) or SignInRefused(f"{self._name} refused the sign-in: {words_of(error)}")
+
+    async def _flow(
+        self,
+        call: Callable[[EncryptedMessage], Awaitable[EncryptedMessage]],
+        request: Message,
+        kind: type[F],
+        read: Callable[[ProviderConfig, ServerLocation], Provider],
+        server_key: PublicKey,
+    ) -> Provider | CoveyError:
+        """The provider for one flow, or why there is none."""
+        try:
+            with losses_told(self._name):
+                answer = await call(self._sealed(request, server_key))
+            return read(self._opened(kind, answer, server_key).ProviderConfig, self._server)
+        except grpc.aio.AioRpcError as error:
+            if error.code() in NOT_OFFERED:
+                return carried_error(error) or SignInNotOffered(f"{self._name} lets nobody sign in")
+            return failure_of(error, self._name)
+        except ValueError as error:
+            return SignInNotOffered(f"signing in at {self._name} is not possible: {error}")
+        except CoveyError as error:
+            return error
 
     async def _login(self, request: LoginRequest) -> LoginResponse:
         request.meta.CopyFrom(self._meta())

@@ -33,6 +33,9 @@ SETTINGS = st.builds(
     st.none() | st.text(max_size=20),
     st.booleans(),
     st.integers(0, 65535),
+    st.none() | st.integers(0, 2**32 - 1),
+    st.text(max_size=20),
+    st.none() | st.integers(0, 2**32) | st.floats(0, 2**33),
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -219,7 +222,8 @@ def test_any_json_is_settings_or_a_value_error(data: Any) -> None:
             "hostname": JSON,
             "wanted": JSON,
             "wireguard_port": st.integers(-1, 70000) | JSON,
-        }
+        },
+        optional={"owner": JSON, "email": JSON, "session_ends": JSON},
     )
 )
 def test_settings_with_any_values_are_settings_or_a_value_error(data: Any) -> None:
@@ -231,13 +235,18 @@ def test_settings_with_any_values_are_settings_or_a_value_error(data: Any) -> No
     assert Settings.from_json(settings.to_json()) == settings
 
 
+def test_settings_from_before_anybody_could_sign_in_are_read() -> None:
+    written = {"version": 1, "server": None, "hostname": "laptop", "wanted": True, "wireguard_port": 51820}
+    assert Settings.from_json(written) == Settings(None, "laptop", wanted=True, wireguard_port=51820)
+
+
 # ---- leaving a server
 
 
 def test_forgetting_the_server_keeps_the_key(folder: StateFolder) -> None:
     key = folder.private_key()
     for content in (b"old", b"new"):
-        folder.save(JOINED)
+        folder.save(replace(JOINED, owner=1000, email="alice@example.org", session_ends=1.9e9))
         folder.save_login(content)
         folder.save_map(content)
 

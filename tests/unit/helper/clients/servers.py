@@ -19,12 +19,16 @@ from cryptography.x509.oid import NameOID
 from protocol.envelope import open_message, seal_message
 from protocol.errors import CoveyError
 from protocol.generated.management_pb2 import (
+    DeviceAuthorizationFlow,
     Empty,
     EncryptedMessage,
+    ExtendAuthSessionRequest,
+    ExtendAuthSessionResponse,
     HostConfig,
     LoginRequest,
     LoginResponse,
     NetbirdConfig,
+    PKCEAuthorizationFlow,
     ServerKeyResponse,
     SyncMetaRequest,
     SyncResponse,
@@ -91,7 +95,13 @@ def _general(name: str) -> x509.GeneralName:
 
 
 class Management:
-    """Knows the machines that registered with `setup_key`; everything else is told by the attributes."""
+    """Knows the machines that registered with `setup_key`; everything else is told by the attributes.
+
+    Attributes:
+        tokens: good ones; each is spent by its first use.
+        ends: what extending a session gives, in seconds since 1970.
+        lose_answers: so many logins with a token are taken, and then the connection breaks.
+    """
 
     def __init__(self, setup_key: str = "") -> None:
         self.private_key = PrivateKey.generate()
@@ -106,6 +116,11 @@ class Management:
         self.maps: asyncio.Queue[SyncResponse | grpc.StatusCode | None] = asyncio.Queue()
         self.is_silent = False
         self.lacks: set[str] = set()  # methods that this server does not have
+        self.tokens: set[str] = set()
+        self.ends = 0
+        self.lose_answers = 0
+        self.pkce: PKCEAuthorizationFlow | grpc.StatusCode | CoveyError = grpc.StatusCode.NOT_FOUND
+        self.device: DeviceAuthorizationFlow | grpc.StatusCode | CoveyError = grpc.StatusCode.UNIMPLEMENTED
 
     async def GetServerKey(self, request: Empty, context: grpc.aio.ServicerContext) -> ServerKeyResponse:
         self.key_requests += 1
@@ -116,13 +131,17 @@ class Management:
     async def Login(self, request: EncryptedMessage, context: grpc.aio.ServicerContext) -> EncryptedMessage:
         peer, login = self._peer(request), self._opened(LoginRequest, request)
         self.logins.append(login)
+        if login.jwtToken:
+            await self._spend(login.jwtToken, context)
+            self.known.add(peer)
+            if self.lose_answers:
+                self.lose_answers -= 1
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "the connection broke")
+            return self._sealed(self.response, peer)
         if peer not in self.known and not login.setupKey:
             await context.abort(self.plain_refusal, "no peer auth method provided")
         if peer not in self.known and login.setupKey != self.setup_key:
-            if isinstance(self.refusal, CoveyError):
-                metadata = trailing_metadata(self.refusal)
-                await context.abort(status_of(self.refusal), str(self.refusal), trailing_metadata=metadata)
-            await context.abort(*self.refusal)
+            await self._refuse(self.refusal, context)
         self.known.add(peer)
         return self._sealed(self.response, peer)
 
@@ -153,7 +172,38 @@ class Management:
             await asyncio.Event().wait()
         return Empty()
 
-    GetDeviceAuthorizationFlow = GetPKCEAuthorizationFlow = Job = ExtendAuthSession = None
+    async def GetPKCEAuthorizationFlow(self, request: EncryptedMessage, context: grpc.aio.ServicerContext) -> EncryptedMessage:
+        if not isinstance(self.pkce, PKCEAuthorizationFlow):
+            await self._refuse(self.pkce, context)
+        return self._sealed(self.pkce, self._peer(request))
+
+    async def GetDeviceAuthorizationFlow(self, request: EncryptedMessage, context: grpc.aio.ServicerContext) -> EncryptedMessage:
+        if not isinstance(self.device, DeviceAuthorizationFlow):
+            await self._refuse(self.device, context)
+        return self._sealed(self.device, self._peer(request))
+
+    async def ExtendAuthSession(self, request: EncryptedMessage, context: grpc.aio.ServicerContext) -> EncryptedMessage:
+        if "ExtendAuthSession" in self.lacks:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, "no such method")
+        await self._spend(self._opened(ExtendAuthSessionRequest, request).jwtToken, context)
+        answer = ExtendAuthSessionResponse()
+        answer.sessionExpiresAt.seconds = self.ends
+        return self._sealed(answer, self._peer(request))
+
+    Job = None
+
+    async def _spend(self, token: str, context: grpc.aio.ServicerContext) -> None:
+        if token not in self.tokens:
+            await self._refuse(self.refusal, context)
+        self.tokens.remove(token)
+
+    async def _refuse(
+        self, refusal: CoveyError | grpc.StatusCode | tuple[grpc.StatusCode, str], context: grpc.aio.ServicerContext
+    ) -> None:
+        if isinstance(refusal, CoveyError):
+            await context.abort(status_of(refusal), str(refusal), trailing_metadata=trailing_metadata(refusal))
+        code, words = refusal if isinstance(refusal, tuple) else (refusal, "told so")
+        await context.abort(code, words)
 
     def _peer(self, request: EncryptedMessage) -> PublicKey:
         return PublicKey.from_text(request.wgPubKey)

@@ -12,6 +12,7 @@ from protocol.errors import (
     LoginNeeded,
     LoginRefused,
     ServerUnreachable,
+    SessionExpired,
     SetupKeyMalformed,
     SetupKeyUsedUp,
 )
@@ -86,6 +87,16 @@ async def test_an_unknown_machine_without_a_setup_key_needs_a_login(status: grpc
     server.plain_refusal = status
     async with serving(server) as port, client_at(port) as client:
         with pytest.raises(LoginNeeded):
+            await client.login(None)
+
+
+async def test_a_netbird_server_s_ended_session_is_told_as_one() -> None:
+    class Ended(Management):
+        async def Login(self, request, context):
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "peer login has expired, please log in once more")
+
+    async with registered(Ended()) as client:
+        with pytest.raises(SessionExpired, match="peer login has expired"):
             await client.login(None)
 
 

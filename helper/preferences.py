@@ -1,0 +1,61 @@
+"""What a person set for this machine, over all profiles: the interface's port and MTU, and what is not wanted."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, get_type_hints
+
+from helper.files import Files
+from helper.settings import StateFolder
+from protocol.errors import NotSaved, UsageError
+from protocol.local_api import Preferences
+
+VERSION = 1
+FILE = "preferences.json"
+PORTS = range(1024, 65536)
+MTUS = range(1280, 9001)  # bytes: what IPv6 demands (RFC 8200, section 5) up to jumbo frames
+DEFAULTS: Preferences = {"wireguard_port": 0, "mtu": 0, "disable_routes": False, "disable_dns": False}
+KINDS = get_type_hints(Preferences)
+
+
+def changed(preferences: Preferences, changes: Any) -> Preferences:
+    """The preferences with some of them changed. Raises UsageError that names the one that is wrong."""
+    if not isinstance(changes, Mapping):
+        raise UsageError("The request is not a JSON object.")
+    for name, value in changes.items():
+        if name not in KINDS:
+            raise UsageError(f"The request has an unknown field: {str(name)[:40]!r}.")
+        if type(value) is not KINDS[name]:
+            raise UsageError(f"The field {name} is not {'true or false' if KINDS[name] is bool else 'a whole number'}.")
+    new: Preferences = {**preferences, **changes}
+    if new["wireguard_port"] and new["wireguard_port"] not in PORTS:
+        raise UsageError(f"The field wireguard_port is neither 0 nor from {PORTS[0]} to {PORTS[-1]}.")
+    if new["mtu"] and new["mtu"] not in MTUS:
+        raise UsageError(f"The field mtu is neither 0 nor from {MTUS[0]} to {MTUS[-1]} bytes.")
+    return new
+
+
+class PreferencesFile:
+    def __init__(self, root: StateFolder) -> None:
+        self._files = Files(root.path, root.notes)
+        self.kept: Preferences = self._files.read(FILE, _read) or DEFAULTS
+
+    def change(self, changes: Any) -> None:
+        """Change what is named, and save. Raises UsageError, NotSaved; they are then as before."""
+        new = changed(self.kept, changes)
+        if new == self.kept:
+            return
+        try:
+            self._files.write(FILE, json.dumps({"version": VERSION, **new}, indent=1).encode())
+        except OSError as error:
+            raise NotSaved(f"the preferences can't be saved: {error.strerror}", "Is the disk full or read-only?") from None
+        self.kept = new
+
+
+def _read(data: bytes) -> Preferences:
+    found = json.loads(data)
+    if not isinstance(found, dict) or found.pop("version", None) != VERSION:
+        raise ValueError("it does not hold the preferences")
+    try:
+        return changed(DEFAULTS, found)
+    except UsageError as error:
+        raise ValueError(str(error)) from None

@@ -1,0 +1,91 @@
+import json
+import pathlib
+import stat
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helper.preferences import DEFAULTS, PreferencesFile, changed
+from helper.settings import StateFolder
+from protocol.errors import NotSaved, UsageError
+
+JSON = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.lists(st.integers(), max_size=2)
+
+
+@pytest.fixture
+def root(tmp_path: pathlib.Path) -> Iterator[StateFolder]:
+    opened = StateFolder(tmp_path / "state")
+    yield opened
+    opened.close()
+
+
+def test_any_part_can_be_changed(root: StateFolder) -> None:
+    file = PreferencesFile(root)
+    assert file.kept == DEFAULTS
+    file.change({"mtu": 1420})
+    file.change({"disable_dns": True, "wireguard_port": 51820})
+    file.change({})
+    assert file.kept == {"wireguard_port": 51820, "mtu": 1420, "disable_routes": False, "disable_dns": True}
+    assert PreferencesFile(root).kept == file.kept
+    assert stat.S_IMODE((root.path / "preferences.json").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    "good", [{"wireguard_port": 0}, {"wireguard_port": 1024}, {"wireguard_port": 65535}, {"mtu": 0}, {"mtu": 1280}, {"mtu": 9000}]
+)
+def test_the_limits_are_within(good: dict[str, Any]) -> None:
+    assert changed(DEFAULTS, good) == {**DEFAULTS, **good}
+
+
+@pytest.mark.parametrize(
+    ("bad", "word"),
+    [
+        ({"wireguard_port": 1023}, "wireguard_port"),
+        ({"wireguard_port": 65536}, "wireguard_port"),
+        ({"wireguard_port": -1}, "wireguard_port"),
+        ({"wireguard_port": True}, "whole number"),
+        ({"wireguard_port": "51820"}, "whole number"),
+        ({"mtu": 1279}, "mtu"),
+        ({"mtu": 9001}, "mtu"),
+        ({"mtu": 1420.0}, "whole number"),
+        ({"disable_dns": 1}, "true or false"),
+        ({"disable_routes": None}, "true or false"),
+        ({"exit_node": True}, "unknown field"),
+        ([], "JSON object"),
+        (None, "JSON object"),
+    ],
+)
+def test_what_is_wrong_is_named_and_changes_nothing(root: StateFolder, bad: Any, word: str) -> None:
+    file = PreferencesFile(root)
+    with pytest.raises(UsageError, match=word):
+        file.change(bad)
+    assert file.kept == DEFAULTS
+
+
+def test_a_full_disk_changes_nothing(root: StateFolder) -> None:
+    file = PreferencesFile(root)
+    (root.path / "preferences.json.new").mkdir()
+    with pytest.raises(NotSaved):
+        file.change({"mtu": 1420})
+    assert file.kept == DEFAULTS
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"version": 2}', b'{"version": 1, "mtu": 7}', b"\xff"])
+def test_a_damaged_file_is_kept_aside(root: StateFolder, content: bytes) -> None:
+    (root.path / "preferences.json").write_bytes(content)
+    assert PreferencesFile(root).kept == DEFAULTS
+    assert (root.path / "preferences.json.damaged").read_bytes() == content
+    assert len(root.notes) == 1
+
+
+@given(JSON | st.dictionaries(st.sampled_from([*DEFAULTS, "other"]), JSON, max_size=4))
+def test_any_json_is_a_change_or_a_usage_error(changes: Any) -> None:
+    try:
+        new = changed(DEFAULTS, changes)
+    except UsageError:
+        return
+    assert json.loads(json.dumps(new)) == new
+    assert new.keys() == DEFAULTS.keys()
