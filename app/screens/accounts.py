@@ -31,6 +31,9 @@ class AccountsDialog(Dialog):
         self._active = ""
         self._list = QListWidget()
         self._list.setAccessibleName("Accounts of this machine")
+        self._list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._list.setTextElideMode(Qt.TextElideMode.ElideRight)
+        self.resize(480, 320)
         self._use, self._remove, self._add = QPushButton("&Use"), QPushButton("&Remove"), QPushButton("&Add")
         self._name = QLineEdit()
         self._name.setPlaceholderText("Name of a new account, such as Work")

@@ -20,8 +20,8 @@ from PySide6.QtWidgets import (
 from app.screens.chart import History, Sample
 from app.screens.detail import PeerDetail
 from app.screens.first_run import FirstRun
-from app.screens.parts import CopyButton, ElidedText, Heading, Text
-from app.screens.peers import PeerList
+from app.screens.parts import CopyButton, ElidedText, Heading, Text, centred
+from app.screens.peers import NOBODY, PeerList
 from app.screens.problem import Problem, trouble_of, version_note
 from app.screens.sign_in import SignInProgress
 from app.screens.words import PeerRow
@@ -87,12 +87,13 @@ class MainWindow(QMainWindow):
         self._copy.setVisible(bool(self._copy.text_to_copy))
         notes = [version_note(state), *detail_lines(state, now)]
         self._notes.setText("\n".join(one_line(note, 300) for note in notes if note))
-        self._notes.setVisible(bool(self._notes.text()))
+        self._notes.setVisible(bool(self._notes.text()) and trouble_of(state) is None)
         self._show_button()
         self._show_page()
         if status is not None:
             self._remember(status["peers"]["details"])
-            self.peers.show_peers(status["peers"]["details"])
+            why_none = NOBODY if status["daemonStatus"] in ("Connected", "Connecting") else "Connect to see the other machines."
+            self.peers.show_peers(status["peers"]["details"], why_none)
             self._show_detail(now)
 
     def open_first_run(self, link: str = "") -> None:
@@ -151,7 +152,7 @@ class MainWindow(QMainWindow):
             self.first_run.can_cancel(state.is_set_up)
             if state.failure is not None:
                 self.first_run.show_failure(f"{state.failure.sentence} {state.failure.hint}")
-        self._pages.setCurrentWidget(page)
+        self._pages.setCurrentWidget(self._around.get(page, page))  # type: ignore[call-overload]
 
     def _remember(self, peers: list[PeerStatus]) -> None:
         at, rows = time.monotonic(), [PeerRow.of(peer) for peer in peers]
@@ -182,8 +183,9 @@ class MainWindow(QMainWindow):
         words = QVBoxLayout()
         words.setSpacing(2)
         machine = QHBoxLayout()
-        machine.addWidget(self._who, 1)
+        machine.addWidget(self._who)
         machine.addWidget(self._copy)
+        machine.addStretch(1)
         words.addWidget(self._line)
         words.addLayout(machine)
         head.addWidget(self._icon)
@@ -202,8 +204,10 @@ class MainWindow(QMainWindow):
         self._both.addWidget(self._detail)
         self._both.setStretchFactor(0, 3)
         self._both.setStretchFactor(1, 2)
+        self._both.setSizes([560, 320])
         self._both.setChildrenCollapsible(False)
-        for page in (self._both, self.first_run, self._sign_in, self._problem):
+        self._around = {page: centred(page) for page in (self.first_run, self._sign_in, self._problem)}
+        for page in (self._both, *self._around.values()):
             self._pages.addWidget(page)
         body = QWidget()
         layout = QVBoxLayout(body)

@@ -1,6 +1,6 @@
 """Small widgets that the screens share: plain text, text to copy, a heading."""
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QFont, QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QSizePolicy, QToolButton, QWidget
 
@@ -12,6 +12,8 @@ class Text(QLabel):
         super().__init__(text)
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setWordWrap(wraps)
+        if wraps:  # a word longer than the room is cut, and does not push everything out of the window
+            self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         if name:
             self.setAccessibleName(name)
@@ -37,14 +39,21 @@ class ElidedText(QLabel):
         super().__init__()
         self._whole = ""
         self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
         if name:
             self.setAccessibleName(name)
         if dim:
             self.setForegroundRole(self.foregroundRole().PlaceholderText)
 
+    def sizeHint(self) -> QSize:
+        return QSize(self.fontMetrics().horizontalAdvance(self._whole) + 2, super().sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(20, super().minimumSizeHint().height())
+
     def show_text(self, text: str) -> None:
         self._whole = text
+        self.updateGeometry()
         self._elide()
 
     def resizeEvent(self, event: object) -> None:
@@ -54,6 +63,17 @@ class ElidedText(QLabel):
         cut = self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, self.width())
         self.setText(cut)
         self.setToolTip(plain_tooltip(self._whole) if cut != self._whole else "")
+
+
+def centred(column: QWidget, width: int = 560) -> QWidget:
+    """The widget in the middle of the room, no wider than is good to read."""
+    around = QWidget()
+    row = QHBoxLayout(around)
+    column.setMaximumWidth(width)
+    row.addStretch(1)
+    row.addWidget(column, 100)
+    row.addStretch(1)
+    return around
 
 
 class CopyField(QWidget):

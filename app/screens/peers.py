@@ -12,6 +12,7 @@ from protocol.local_api import PeerStatus
 
 Index = QModelIndex | QPersistentModelIndex
 COLUMNS = ("Name", "Address", "State", "Path", "Latency", "Loss")
+NOBODY = "No other machine is in this network yet."
 ROOT = QModelIndex()
 SORT = Qt.ItemDataRole.UserRole
 LAST = float("inf")
@@ -68,7 +69,7 @@ class PeerModel(QAbstractTableModel):
             case Qt.ItemDataRole.ForegroundRole if row.state != "Connected":
                 return QBrush(QGuiApplication.palette().color(QPalette.ColorRole.PlaceholderText))
             case Qt.ItemDataRole.ForegroundRole if column == 3:
-                return QBrush(QColor("#12805c" if row.path == "Direct" else "#b26a00"))
+                return QBrush(_path_colour(row.path))
         return None
 
 
@@ -95,7 +96,8 @@ class PeerList(QWidget):
         self.search.textChanged.connect(self._look)
         QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self, self.search.setFocus)
         self.table = self._make_table()
-        self._nobody = QLabel("No other machine is in this network yet.")
+        self._why_none = NOBODY
+        self._nobody = QLabel(NOBODY)
         self._nobody.setTextFormat(Qt.TextFormat.PlainText)
         self._nobody.setWordWrap(True)
         self._nobody.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -108,7 +110,9 @@ class PeerList(QWidget):
         layout.addWidget(self.search)
         layout.addWidget(below, 1)
 
-    def show_peers(self, peers: Sequence[PeerStatus]) -> None:
+    def show_peers(self, peers: Sequence[PeerStatus], why_none: str = NOBODY) -> None:
+        """`why_none`: what to say where there are no peers."""
+        self._why_none = why_none
         self._model.show_peers(peers)
         self._look()
 
@@ -117,7 +121,7 @@ class PeerList(QWidget):
         is_empty = self._sorted.rowCount() == 0
         if is_empty:
             searched = bool(self.search.text() and self._model.rows)
-            self._nobody.setText("No machine matches the search." if searched else "No other machine is in this network yet.")
+            self._nobody.setText("No machine matches the search." if searched else self._why_none)
         self._stack.setCurrentIndex(int(is_empty))
 
     def _make_table(self) -> QTableView:
@@ -136,7 +140,7 @@ class PeerList(QWidget):
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         letter = table.fontMetrics().averageCharWidth()
-        for column, letters in ((1, 17), (2, 13), (3, 10), (4, 11), (5, 9)):
+        for column, letters in ((1, 17), (2, 16), (3, 10), (4, 11), (5, 9)):
             table.setColumnWidth(column, letter * letters)
         table.setSortingEnabled(True)
         table.sortByColumn(0, Qt.SortOrder.AscendingOrder)
@@ -146,6 +150,12 @@ class PeerList(QWidget):
     def _on_selected(self) -> None:
         rows = self.table.selectionModel().selectedRows()
         self.chosen.emit(self._model.rows[self._sorted.mapToSource(rows[0]).row()].key if rows else "")
+
+
+def _path_colour(path: str) -> QColor:
+    """Green and amber that can be read on this desktop's ground; the word says it, too."""
+    is_dark = QGuiApplication.palette().color(QPalette.ColorRole.Base).lightness() < 128
+    return QColor(("#4cc38f" if is_dark else "#12805c") if path == "Direct" else ("#e0a03c" if is_dark else "#9a5b00"))
 
 
 def _texts(row: PeerRow) -> tuple[str, ...]:
