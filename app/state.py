@@ -33,7 +33,6 @@ class Doing(enum.Enum):
     SIGNING_IN = "signing in"
     SIGNING_OUT = "signing out"
     SWITCHING = "switching the account"
-    SAVING = "saving"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,7 @@ class AppState:
     fault: why the helper is missing, or what is wrong with what it says.
     doing: the command under way.
     failure: what the last command failed with, until the next one begins.
+    prompt: what the person has to do to sign in, while that is under way.
     """
 
     helper: Helper = Helper.STARTING
@@ -67,6 +67,7 @@ class AppState:
     failure: Failure | None = None
     profiles: ProfilesDocument | None = None
     preferences: Preferences | None = None
+    prompt: Any = None
 
     @property
     def is_outdated(self) -> bool:
@@ -105,10 +106,10 @@ class AppState:
         return replace(self, helper=Helper.SILENT)
 
     def begun(self, doing: Doing) -> "AppState":
-        return replace(self, doing=doing, failure=None)
+        return replace(self, doing=doing, failure=None, prompt=None)
 
     def ended(self, failure: Failure | None = None) -> "AppState":
-        return replace(self, doing=None, failure=failure)
+        return replace(self, doing=None, failure=failure, prompt=None)
 
 
 def moment(text: str) -> datetime | None:

@@ -1,12 +1,14 @@
 """One app for each person: the first holds a lock and listens, the second hands over what it was started for and leaves.
 
-What is handed over is one line: `show`, `start`, or a join link to look at. Only the same user can reach the socket; what
-comes is bounded and checked all the same.
+What is handed over is one line of JSON. Only the same user can reach the socket; what comes is bounded and checked all the same.
 """
 
+import json
 import logging
 import os
 import sys
+import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from PySide6.QtCore import QLockFile, QObject, Signal
@@ -14,9 +16,39 @@ from PySide6.QtNetwork import QLocalServer, QLocalSocket
 
 log = logging.getLogger(__name__)
 
-SHOW, START = "show", "start"
-MAX_LINE = 4096  # bytes; a join link is far shorter
+MAX_LINE = 16 * 1024  # bytes; a join link is far shorter
 HAND_OVER_TIMEOUT = 3000  # milliseconds for each step
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What the program was started for.
+
+    Attributes:
+        link: a join link to look at, from anywhere.
+        profile: the account to use.
+        shows_window: False for a start that nobody sees.
+    """
+
+    link: str | None = None
+    profile: str | None = None
+    shows_window: bool = True
+
+    def to_line(self) -> bytes:
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> "Call":
+        """Raises ValueError for what no second start says."""
+        try:
+            data = json.loads(line)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+        match data:
+            case {"link": str() | None as link, "profile": str() | None as profile, "shows_window": bool(shows_window)}:
+                return cls(link, profile, shows_window)
+            case _:
+                raise ValueError("this is nothing that a second start says")
 
 
 def instance_folder() -> Path:
@@ -31,10 +63,10 @@ def instance_folder() -> Path:
 
 class Instance(QObject):
     """Signals:
-    called: a second start says `show`, `start` or a link.
+    called: a second start; the argument is its Call.
     """
 
-    called = Signal(str)
+    called = Signal(object)
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -46,23 +78,29 @@ class Instance(QObject):
 
     def claim(self) -> bool:
         """Become the one; False if another is."""
-        if not self._lock.tryLock(0):
-            return False
+        return self._lock.tryLock(0)
+
+    def listen(self) -> None:
+        """Hear of further starts; only the one listens, once there is a QApplication."""
         QLocalServer.removeServer(self._address)  # what a crash left; the lock says that nobody listens
         self._server = QLocalServer(self)
         self._server.setSocketOptions(QLocalServer.SocketOption.UserAccessOption)
         self._server.newConnection.connect(self._on_connection)
         if not self._server.listen(self._address):
             log.warning("a second start can't reach this one: %s", self._server.errorString())
-        return True
 
-    def hand_over(self, line: str) -> bool:
+    def hand_over(self, call: Call) -> bool:
         """Tell the one that runs; False if it does not take it. Blocks for a few seconds at most: nothing else runs yet."""
+        deadline = time.monotonic() + HAND_OVER_TIMEOUT / 1000
         socket = QLocalSocket()
-        socket.connectToServer(self._address)
-        if not socket.waitForConnected(HAND_OVER_TIMEOUT):
-            return False
-        socket.write(line.encode()[: MAX_LINE - 1] + b"\n")
+        while True:
+            socket.connectToServer(self._address)
+            if socket.waitForConnected(HAND_OVER_TIMEOUT):
+                break
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)  # it is just starting
+        socket.write(call.to_line())
         while socket.bytesToWrite():
             if not socket.waitForBytesWritten(HAND_OVER_TIMEOUT):
                 return False
@@ -76,19 +114,37 @@ class Instance(QObject):
 
     def _on_connection(self) -> None:
         while self._server is not None and (socket := self._server.nextPendingConnection()) is not None:
-            socket.disconnected.connect(socket.deleteLater)
-            socket.readyRead.connect(lambda socket=socket: self._on_ready(socket))
-            self._on_ready(socket)
+            caller = _Caller(socket)
+            caller.called.connect(self.called)
+            caller.on_ready()  # what came before we listened
 
-    def _on_ready(self, socket: QLocalSocket) -> None:
+
+class _Caller(QObject):
+    """A second start at the other end of a socket, which owns this."""
+
+    called = Signal(object)
+
+    def __init__(self, socket: QLocalSocket) -> None:
+        super().__init__(socket)
+        socket.readyRead.connect(self.on_ready)
+        socket.disconnected.connect(socket.deleteLater)
+
+    def on_ready(self) -> None:
+        socket = self.parent()
+        assert isinstance(socket, QLocalSocket)
         if not socket.canReadLine():
             if socket.bytesAvailable() >= MAX_LINE:
                 socket.abort()
             return
-        line = bytes(socket.readLine(MAX_LINE).data()).decode(errors="replace").strip()
+        try:
+            call = Call.from_line(bytes(socket.readLine(MAX_LINE).data()))
+        except ValueError as error:
+            log.info("somebody called and said nonsense: %s", error)
+            socket.abort()
+            return
         socket.write(b"ok\n")
+        self.called.emit(call)
         socket.disconnectFromServer()
-        self.called.emit(line)
 
 
 def server_name(folder: Path) -> str:

@@ -1,10 +1,9 @@
 """`covey-tray`: the icon, the window and the notifications of one person."""
 
 import argparse
-import asyncio
+import logging
 import os
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,16 +13,25 @@ from protocol.version import VERSION
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
 
+    from app.tray.instance import Instance
+
 
 def main() -> None:
+    options = parse(sys.argv[1:])
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    from PySide6.QtCore import QCoreApplication
+
+    from app.tray.instance import Call, Instance, instance_folder
+
+    QCoreApplication.setApplicationName("covey")
+    instance = Instance(instance_folder())
+    if not instance.claim():
+        is_heard = instance.hand_over(Call(options.link, options.profile, not options.hidden))
+        print("Covey is running already." if is_heard else "Covey is running already, but does not answer.", file=sys.stderr)
+        raise SystemExit(0 if is_heard else 1)
     from app.qt_bridge import leave, run
 
-    options = parse(sys.argv[1:])
-
-    async def start(app: "QApplication") -> int:
-        return await tray_main(app, options)
-
-    leave(run(start, [sys.argv[0]]))
+    leave(run(lambda app: tray_main(app, options, instance), [sys.argv[0]]))
 
 
 def parse(words: list[str]) -> argparse.Namespace:
@@ -32,43 +40,32 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--socket", type=Path, default=Path(socket), metavar="PATH", help=f"the helper's socket [{socket}]")
     parser.add_argument("--profile", metavar="NAME", help="use this account from now on")
     parser.add_argument("--show-window", action="store_true", help="open the window at once")
+    parser.add_argument("--hidden", action="store_true", help="stay in the tray; for starting with the session")
     parser.add_argument("--version", action="version", version=f"covey-tray {VERSION}")
     parser.add_argument("link", nargs="?", metavar="LINK", help="a join link (covey://...) to open")
     return parser.parse_args(words)
 
 
-async def tray_main(app: "QApplication", options: argparse.Namespace) -> int:
+async def tray_main(app: "QApplication", options: argparse.Namespace, instance: "Instance") -> int:
+    """Run until a person quits."""
+    from app.helper_client import HelperClient
     from app.model import AppModel
-    from app.tray.tray import Tray
-    from app.tray.view import Action, Do, tray_view
+    from app.settings import config_folder
+    from app.tray.instance import Call
+    from app.tray.program import Program
+    from app.tray.signing_in import sign_in
 
-    model, tray = AppModel(options.socket), Tray()
-    quitting = asyncio.Event()
-
-    def on_asked(action: Action) -> None:
-        match action:
-            case Action(Do.CONNECT):
-                model.connect_()
-            case Action(Do.DISCONNECT):
-                model.disconnect_()
-            case Action(Do.CANCEL):
-                model.cancel()
-            case Action(Do.COPY, text):
-                app.clipboard().setText(text)
-            case Action(Do.QUIT):
-                quitting.set()
-
-    def on_changed() -> None:
-        tray.show(tray_view(model.state, datetime.now(UTC)))
-
-    tray.asked.connect(on_asked)
-    model.changed.connect(on_changed)
-    on_changed()
-    tray.register()
-    model.start()
-    await quitting.wait()
-    await model.close()
-    tray.withdraw()
+    model = AppModel(HelperClient(options.socket), sign_in)
+    program = Program(app, model, config_folder())
+    instance.called.connect(program.on_called)
+    instance.listen()
+    program.start(Call(options.link, options.profile, options.show_window), is_hidden=options.hidden)
+    try:
+        await program.quitting.wait()
+    finally:
+        instance.release()
+        await program.close()
+        await model.close()
     return 0
 
 

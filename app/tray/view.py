@@ -136,7 +136,7 @@ def state_line(state: AppState, now: datetime) -> str:
             return "Signing out…"
         case Doing.SWITCHING:
             return "Changing the account…"
-        case Doing.SAVING | None:
+        case None:
             pass
     return _tunnel_line(state, status) if status is not None else "Covey's helper does not fit this app"
 
@@ -247,7 +247,7 @@ def _menu(state: AppState, line: str, details: tuple[str, ...]) -> tuple[Entry, 
 def _main_item(state: AppState) -> Item:
     """Connect, Disconnect or Cancel: whatever makes sense next."""
     is_there = state.helper is Helper.ANSWERING and state.status is not None
-    if state.doing not in (None, Doing.SAVING):
+    if state.doing is not None:
         return Item("Cancel", Action(Do.CANCEL), is_enabled=state.doing is not Doing.DISCONNECTING)
     if state.status is not None and state.status["daemonStatus"] in ("Connected", "Connecting"):
         return Item("Disconnect", Action(Do.DISCONNECT), is_enabled=is_there)
@@ -255,7 +255,7 @@ def _main_item(state: AppState) -> Item:
 
 
 def _sign_in_item(state: AppState) -> Item:
-    can = state.helper is Helper.ANSWERING and state.is_set_up and state.doing in (None, Doing.SAVING)
+    can = state.helper is Helper.ANSWERING and state.is_set_up and state.doing is None
     return Item("Sign in…" if state.needs_sign_in else "Sign in again…", Action(Do.SIGN_IN), is_enabled=can)
 
 
@@ -307,7 +307,7 @@ def _nothing_offered(title: str) -> Item:
 
 def _accounts(state: AppState) -> Item:
     profiles = state.profiles
-    can = state.helper is Helper.ANSWERING and state.doing in (None, Doing.SAVING)
+    can = state.helper is Helper.ANSWERING and state.doing is None
     lines: list[Entry] = []
     if profiles is not None:
         for profile in profiles["profiles"][:MAX_PEERS]:

@@ -81,7 +81,8 @@ def test_text_is_only_text(drawn: DrawnMenu) -> None:
 
 
 def test_the_tray_shows_state_and_menu_and_asks(app: QApplication) -> None:
-    tray, asked = Tray(), []
+    tray = Tray()
+    asked: list[Action] = []
     tray.asked.connect(asked.append)
     tray.register()
     tray.show(tray_view(answering(peer()), NOW))

@@ -11,7 +11,7 @@ def test_switching_on_and_off(tmp_path: Path) -> None:
     assert not entry.is_on()
     entry.switch(True)
     assert entry.is_on()
-    assert f"Exec={own_command()}\n" in (tmp_path / "autostart" / NAME).read_text()
+    assert f"Exec={own_command()} --hidden\n" in (tmp_path / "autostart" / NAME).read_text()
     entry.switch(False)
     entry.switch(False)
     assert not entry.is_on()

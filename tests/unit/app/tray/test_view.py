@@ -95,7 +95,6 @@ def test_nothing_can_be_asked_of_a_helper_that_does_not_answer() -> None:
         (answering(daemon="NeedsLogin"), "Connect", Do.CONNECT),
         (answering(daemon="Idle").begun(Doing.CONNECTING), "Cancel", Do.CANCEL),
         (answering(daemon="NeedsLogin").begun(Doing.SIGNING_IN), "Cancel", Do.CANCEL),
-        (answering().begun(Doing.SAVING), "Disconnect", Do.DISCONNECT),
     ],
 )
 def test_the_main_line_offers_what_makes_sense_next(state: AppState, text: str, do: Do) -> None:

@@ -1,0 +1,174 @@
+"""The tray program: joins the model, the icon, the windows and the notifications."""
+
+import asyncio
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QTimer
+from PySide6.QtWidgets import QApplication
+
+from app.model import AppModel
+from app.notify import notifier
+from app.settings import AppSettings, load, save
+from app.state import AppState, Helper
+from app.tray.instance import Call
+from app.tray.notices import Notices
+from app.tray.places import TrayPlace
+from app.tray.tray import Tray
+from app.tray.view import Action, Do, tray_view
+from app.tray.windows import Windows
+
+log = logging.getLogger(__name__)
+
+TICK = 5000  # milliseconds between two looks at the clock
+TRAY_WAIT = 15000  # milliseconds after logging in that a panel has to appear
+
+
+class Program(QObject):
+    """Attributes:
+    quitting: set when a person wants the program to end.
+    """
+
+    def __init__(self, app: QApplication, model: AppModel, folder: Path) -> None:
+        super().__init__()
+        self.quitting = asyncio.Event()
+        self._app, self._model, self._folder = app, model, folder
+        self._settings = load(folder)
+        self._tray, self._place = Tray(), TrayPlace()
+        self._windows = Windows(model)
+        self._notices = Notices()
+        self._notifier = notifier(self._windows.open)
+        self._notifying: set[asyncio.Task[None]] = set()
+        self._profile: str | None = None  # to use once the helper answers
+        self._may_connect = self._settings.connect_on_start
+        self._clock = QTimer(self)
+        self._clock.setInterval(TICK)
+        self._tray.asked.connect(self.on_asked)
+        self._tray.looked_at.connect(self._on_looked_at)
+        self._place.appeared.connect(self._tray.register)
+        self._place.vanished.connect(self._tray.withdraw)
+        self._windows.asked.connect(self.on_asked)
+        self._windows.closed.connect(self._on_window_closed)
+        self._clock.timeout.connect(self._redraw)
+        model.changed.connect(self._on_changed)
+
+    def start(self, call: Call, *, is_hidden: bool) -> None:
+        """`is_hidden`: started with the session, when a panel may still be on its way."""
+        self._redraw()
+        self._place.start()
+        self._clock.start()
+        self._model.start()
+        self.on_called(call)
+        if not call.shows_window and call.link is None:
+            QTimer.singleShot(TRAY_WAIT if is_hidden and not self._place.is_there else 0, self._open_without_tray)
+
+    async def close(self) -> None:
+        self._clock.stop()
+        self._place.stop()
+        self._tray.withdraw()
+        self._windows.close()
+        if self._notifier is not None:
+            await self._notifier.close()
+
+    # ---- what a person wants
+
+    def on_asked(self, action: Action) -> None:
+        match action:
+            case Action(Do.CONNECT):
+                if self._model.state.is_set_up:
+                    self._model.connect_()
+                else:
+                    self._windows.open_first_run()
+            case Action(Do.DISCONNECT):
+                self._model.disconnect_()
+            case Action(Do.CANCEL):
+                self._model.cancel()
+            case Action(Do.SIGN_IN):
+                self._model.sign_in()
+            case Action(Do.COPY, text):
+                self._app.clipboard().setText(text)
+            case Action(Do.USE_PROFILE, name):
+                self._model.use_profile(name)
+            case Action(Do.OPEN | Do.ACCOUNTS | Do.SETTINGS | Do.TROUBLESHOOT | Do.ABOUT):
+                self._windows.open()
+            case Action(Do.QUIT):
+                self.quitting.set()
+
+    def on_called(self, call: Call) -> None:
+        """This start, or a second one. A link may come from anywhere: it is shown, and only a person confirms it."""
+        self._profile = call.profile or self._profile
+        self._begin(self._model.state)
+        if call.link is not None:
+            self._windows.open_first_run(call.link)
+        elif call.shows_window:
+            self._windows.open()
+
+    # ---- settings
+
+    @property
+    def settings(self) -> AppSettings:
+        return self._settings
+
+    def keep_settings(self, wanted: AppSettings) -> None:
+        """Raises OSError when they can't be written; they are in force all the same."""
+        self._settings = wanted
+        save(self._folder, wanted)
+
+    # ---- what happens
+
+    def _on_changed(self, state: AppState) -> None:
+        self._redraw()
+        self._begin(state)
+
+    def _begin(self, state: AppState) -> None:
+        """Once, when the helper answers: change to the account and connect, where that is wanted."""
+        if state.helper is not Helper.ANSWERING or state.status is None or state.doing is not None:
+            return
+        profile, self._profile = self._profile, None
+        if profile is not None and profile != state.status["profile"]:
+            self._model.use_profile(profile)
+            return
+        may_connect, self._may_connect = self._may_connect, False
+        if may_connect and state.is_set_up and state.status["daemonStatus"] == "Idle":
+            self._model.connect_()
+
+    def _redraw(self) -> None:
+        now = datetime.now(UTC)
+        self._tray.show(tray_view(self._model.state, now))
+        for notice in self._notices.handle(self._model.state, now):
+            if notice.kind.value not in self._settings.silenced:
+                self._say(notice.title, notice.text)
+
+    def _say(self, title: str, text: str) -> None:
+        task = asyncio.create_task(self._notify(title, text), name="notify")
+        self._notifying.add(task)
+        task.add_done_callback(self._notifying.discard)
+
+    async def _notify(self, title: str, text: str) -> None:
+        if self._notifier is None or not await self._notifier.show(title, text):
+            self._tray.notify(title, text)
+
+    def _on_looked_at(self, is_open: bool) -> None:
+        self._model.watchers += 1 if is_open else -1
+        if is_open:
+            self._model.read_profiles()
+
+    def _on_window_closed(self) -> None:
+        """Without a tray nothing of the program is left to see, so it ends; the tunnel stays as it is."""
+        self._place.look()
+        if not self._place.is_there:
+            self.quitting.set()
+
+    def _open_without_tray(self) -> None:
+        self._place.look()
+        if self._place.is_there:
+            return
+        self._windows.open()
+        if not self._settings.told_about_tray:
+            self._say("Covey is here as a window", "This desktop shows no tray icons.")
+            try:
+                self.keep_settings(replace(self._settings, told_about_tray=True))
+            except OSError as error:
+                log.warning("the settings can't be written: %s", error)
