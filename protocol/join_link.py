@@ -102,7 +102,7 @@ def _host(value: str) -> str:
     try:
         if ":" in value:
             ipaddress.IPv6Address(value)
-        if not value or len(value) > MAX_HOST or not value.isprintable() or any(c.isspace() or c in "/?#@[]" for c in value):
+        if not value or len(value) > MAX_HOST or not all(c.isalnum() or c in (".-_:%" if ":" in value else ".-_") for c in value):
             raise ValueError
     except ValueError:
         raise ValueError(f"{value[:60]!r} is neither an IP address nor the name of a host") from None

@@ -35,6 +35,7 @@ def test_the_exit_codes_are_the_documented_ones() -> None:
         "login-needed": 4,
         "login-refused": 4,
         "session-expired": 4,
+        "sign-in-given-up": 4,
         "sign-in-refused": 4,
         "sign-in-not-offered": 4,
         "user-blocked": 4,
