@@ -80,7 +80,7 @@ class Engine:
         await self._cancel_up()
         await self._end_session()
 
-    async def up(self, request: UpRequest) -> None:
+    async def up(self, request: UpRequest, uid: int | None = None) -> None:
         """Join or come up; returns when management and signal are up.
 
         Raises LoginNeeded, LoginRefused and its kinds, ServerUnreachable and the like, TimedOut, or what kept the device
@@ -126,6 +126,9 @@ class Engine:
         is_up = self._session is not None and self._session.parts is not None
         error = None if is_up else self._error  # while another try goes well, the last one does not matter
         return status_document(self._memory.settings, self._private_key.public, self._session, error, self._memory.folder.notes)
+
+    def owner(self, profile: str | None = None) -> int | None:
+        return None
 
     async def refresh(self) -> None:
         if self._session is not None:
@@ -329,9 +332,11 @@ class Engine:
     async def _end_session(self) -> None:
         task, self._task = self._task, None
         if task is not None:
-            if self._session is not None:
-                await self._session.say_goodbye()
-            task.cancel()
+            try:
+                if self._session is not None:
+                    await self._session.say_goodbye()
+            finally:  # also when whoever asked for the end has given up waiting
+                task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         self._session = None
         self._memory.write_map()

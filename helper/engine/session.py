@@ -28,7 +28,7 @@ from helper.netmon.linux import take_snapshot
 from helper.netmon.monitor import watch
 from helper.netmon.snapshot import Snapshot
 from helper.peer.events import LocalChanged, SignalChanged, Signalled
-from helper.peer.messages import Goodbye, SignalMessage
+from helper.peer.messages import SignalMessage
 from helper.peer.runner import PeerRunner, Surroundings
 from helper.relay.relay import Relay
 from helper.tap.tap import Tap, open_tap
@@ -130,9 +130,8 @@ class Session:
             raise _first(errors) from None  # the first failure ended the rest
 
     async def say_goodbye(self) -> None:
-        """Tell those who may think us connected that the tunnel goes down, so that their status is true at once."""
-        known = ((key, runner.connection.session) for key, runner in self.peers.items())
-        await self.signalling.farewell((key, Goodbye(one.identity)) for key, one in known if one.remote is not None)
+        """Tell the peers that the tunnel goes down, so that their status is true at once."""
+        await self.signalling.farewell([(key, runner.connection.goodbye) for key, runner in self.peers.items()])
 
     async def close(self) -> None:
         """Close the connection to management."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from helper.clients.backoff import Backoff
 from helper.clients.signal import SignalClient
@@ -54,12 +54,12 @@ class Signalling:
             with contextlib.suppress(asyncio.QueueFull):
                 self._outgoing.put_nowait((remote, to_body(message)))
 
-    async def farewell(self, messages: Iterable[tuple[PublicKey, SignalMessage]]) -> None:
+    async def farewell(self, messages: Sequence[tuple[PublicKey, SignalMessage]]) -> None:
         """Send the last messages, all at once; whoever can't be told within FAREWELL notices by itself."""
         client = self._client
         if client is None:
             return
-        sending = (client.send(remote, to_body(message)) for remote, message in messages)
+        sending = [client.send(remote, to_body(message)) for remote, message in messages]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL):
                 await asyncio.gather(*sending, return_exceptions=True)

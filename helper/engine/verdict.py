@@ -3,6 +3,7 @@
 from helper.engine.session import Session
 from helper.ice.candidates import is_routed
 from helper.peer.events import State
+from helper.peer.messages import GoIdle, Goodbye
 from helper.peer.runner import PeerRunner
 
 
@@ -27,9 +28,15 @@ def _why_calling(runner: PeerRunner, session: Session) -> str:
         return "The peer does without direct connections and asks for a relay of a kind that Covey does not speak."
     if not session.signalling.link.is_up:
         return "The signal server can't be reached, so the peer can't be called."
-    if runner.connection.has_left:
-        return "The peer has disconnected; it comes back by itself when it connects again."
+    if runner.connection.farewell is not None:
+        return _why_left(runner.connection.farewell, runner.remote.fqdn.partition(".")[0] or "The peer")
     return "The peer does not answer our calls: it is off, offline or not running Covey."
+
+
+def _why_left(farewell: Goodbye | GoIdle, name: str) -> str:
+    if isinstance(farewell, Goodbye):
+        return f"{name} went offline and said so; it is connected again as soon as it is back."
+    return f"{name} closed the connection because there was no traffic; it is being called back."
 
 
 def _why_checking(runner: PeerRunner, session: Session) -> str:

@@ -10,15 +10,13 @@ The states are not stored: they follow from what is known (`state`). A restart o
 credentials; the old one goes on carrying traffic and proving its path until the new one has selected a pair.
 """
 
-import secrets
 from collections import deque
-from dataclasses import dataclass, field
 
 from aioice import stun
 
 from helper.clients.backoff import Backoff
 from helper.ice.agent import Action as IceAction
-from helper.ice.agent import Agent, Credentials, PairSelected, PathLost
+from helper.ice.agent import Credentials, PairSelected, PathLost
 from helper.ice.candidates import Base, Candidate
 from helper.ice.pair import Pair
 from helper.peer.events import (
@@ -38,27 +36,19 @@ from helper.peer.events import (
     TimePassed,
     UsePath,
 )
+from helper.peer.handshake import HandshakeWait
+from helper.peer.ice_session import IceSession
 from helper.peer.messages import Answer, Description, GoIdle, Goodbye, Offer, SignalMessage, Trickle
 from helper.wireguard.device import PeerStatistics
 from protocol.addresses import Address, IPAddress
 
 CHECKS_TIMEOUT = 15.0  # seconds from the answer on within which some pair must work; ours
 RESTART_AFTER = 0.3  # seconds without any path before ICE starts anew; ours
-HANDSHAKE_RETRIES = (1.0, 2.0, 4.0, 8.0)  # seconds after which the initiator sets up the peer afresh; ours
-RESPONDER_PATIENCE = 5.0  # seconds until the responder may start a handshake too; NetBird's
 HANDSHAKE_MAX_AGE = 180.0  # seconds; Reject-After-Time (WireGuard paper, section 6.1); we keep alive every 25 s
 REOFFER_LOST = 1.0  # seconds after the last path of a former session went
 RENEW_EVERY = 1.0  # seconds between new sessions that the other side makes us begin
 UPKEEP = 100  # bytes between two looks at the counters: a keepalive is less, one ping is more
 REOFFER_RELAYED = (10.0, 60.0)  # seconds: candidates that got lost are told again while the path is relayed
-
-
-@dataclass(slots=True)
-class _Session:
-    agent: Agent
-    identity: bytes = field(default_factory=lambda: secrets.token_bytes(5))
-    remote: bytes | None = None  # the other side's session
-    answered_at: float | None = None
 
 
 class PeerConnection:
@@ -73,7 +63,7 @@ class PeerConnection:
         self.controlling, self.view = controlling, view
         self._source_for, self._signal_up = source_for, signal_up
         self.session = self._new_session()
-        self.former: _Session | None = None  # still carries traffic while the new session looks for a path
+        self.former: IceSession | None = None  # still carries traffic while the new session looks for a path
         self.path: Pair | None = None
         self.path_since = now
         self.handshake_age: float | None = None
@@ -83,15 +73,15 @@ class PeerConnection:
         self._session_lives = False
         self._retired: deque[bytes] = deque(maxlen=8)
         self._early: list[Trickle] = []
-        self.has_left = False  # it said goodbye and has not called since
+        self._gone: deque[bytes] = deque(maxlen=8)  # devices that said goodbye: whatever else comes from them came late
+        self.farewell: Goodbye | GoIdle | None = None  # its last word, until it calls again
         self.without_ice = False  # it asks for a relay of a kind that we do not speak
         self._untold = False  # candidates changed while there was no signalling
         self._renew_again_at = now
         self._backoff = Backoff()
         self._offer_at = now
         self._restart_at = float("inf")
-        self._handshake_at = float("inf")  # when the wait for the handshake ends
-        self._handshake_tries = 0
+        self._handshake = HandshakeWait(controlling=controlling)
 
     def start(self, now: float) -> list[Action]:
         """Say what to do first; everything after follows from events."""
@@ -118,7 +108,7 @@ class PeerConnection:
     @property
     def deadline(self) -> float:
         """When TimePassed is wanted next, on the event loop's clock."""
-        own = (self._offer_at if self._signal_up else float("inf"), self._restart_at, self._handshake_at)
+        own = (self._offer_at if self._signal_up else float("inf"), self._restart_at, self._handshake.until)
         return min(*own, *(session.agent.deadline for session in self._sessions()))
 
     @property
@@ -126,8 +116,13 @@ class PeerConnection:
         """A handshake is awaited: the counters are wanted soon."""
         return self.path is not None and not self._session_lives
 
-    def _sessions(self) -> list[_Session]:
+    def _sessions(self) -> list[IceSession]:
         return [self.session] if self.former is None else [self.session, self.former]
+
+    @property
+    def goodbye(self) -> Goodbye:
+        """What to tell the other side before our device goes down."""
+        return Goodbye(self.view.device)
 
     # ---- the machine
 
@@ -159,10 +154,8 @@ class PeerConnection:
                 return self._described(description, False, now)
             case Trickle():
                 return self._trickled(message, now)
-            case Goodbye(session):
-                return self._left(session, now)
-            case GoIdle():  # lazy peers sleep; we keep the path and wake them with the next offer
-                return []
+            case Goodbye() | GoIdle():
+                return self._left(message, now)
 
     def _local_changed(self, view: LocalView, moved: bool, now: float) -> list[Action]:
         known, self.view = set(self.view.candidates), view
@@ -181,7 +174,9 @@ class PeerConnection:
         self.without_ice = description.credentials is None
         if description.credentials is None or (description.session is not None and description.identity in self._retired):
             return []
-        self.has_left = False
+        if description.device in self._gone:
+            return []
+        self.farewell = None
         actions: list[Action] = []
         is_new = self.session.remote != description.identity
         if is_new:
@@ -226,17 +221,22 @@ class PeerConnection:
             return now + CHECKS_TIMEOUT
         return now + REOFFER_RELAYED[1] if self.path is not None and self.path.relays else float("inf")
 
-    def _left(self, identity: bytes, now: float) -> list[Action]:
-        """The tunnel over there is down: nothing that we know of it answers any more. It calls us when it is back.
+    def _left(self, farewell: Goodbye | GoIdle, now: float) -> list[Action]:
+        """The other side has closed the connection. It calls us when it is back; until then we call ever more seldom.
 
-        A goodbye of a session that is no longer the present one came late and says nothing about this one.
+        A goodbye of another device than the present one came late and says nothing about this one.
         """
-        if identity != self.session.remote:
+        if isinstance(farewell, Goodbye):
+            self._gone.append(farewell.device)
+            if self._device not in (None, farewell.device):
+                return []
+        self.farewell = farewell
+        if self.path is None and self.session.remote is None:
             return []
-        self._retired.append(identity)
-        self.has_left, self._session_lives = True, False
+        self._session_lives = False
         self.path, self.path_since, self.former = None, now, None
-        self._handshake_at, self.session.agent.selected = float("inf"), None
+        self.session.agent.selected = None
+        self._handshake.end()
         self._offer_at = now + self._backoff.next()
         return [LeavePath(), *self._renew(now)]
 
@@ -273,10 +273,10 @@ class PeerConnection:
         if handshake_age is None or handshake_age > HANDSHAKE_MAX_AGE:
             self._session_lives = False
             if lived and self.path is not None:
-                self._expect_handshake(now)
+                self._handshake.begin(now)
         elif fresh:
             self._session_lives = True
-            self._handshake_at, self._handshake_tries = float("inf"), 0
+            self._handshake.end()
             if not lived and self.path is not None:
                 return [UsePath(self.path, None)]  # the responder takes up endpoint and keepalive now
         return []
@@ -285,7 +285,7 @@ class PeerConnection:
         actions: list[Action] = []
         for session in self._sessions():
             actions += self._ice(session, session.agent.advance(now), now)
-        if now >= self._handshake_at:
+        if now >= self._handshake.until:
             actions += self._handshake_missing(now)
         if now >= self._restart_at:
             actions += self._restart(now)
@@ -298,9 +298,8 @@ class PeerConnection:
 
     # ---- sessions
 
-    def _new_session(self) -> _Session:
-        own, tie_breaker = Credentials(secrets.token_hex(8), secrets.token_hex(16)), secrets.randbits(64)
-        return _Session(Agent(own, controlling=self.controlling, tie_breaker=tie_breaker, source_for=self._source_for))
+    def _new_session(self) -> IceSession:
+        return IceSession.begin(controlling=self.controlling, source_for=self._source_for)
 
     def _renew(self, now: float) -> list[Action]:
         """Begin a new session; the present one stays as long as it carries traffic."""
@@ -340,7 +339,7 @@ class PeerConnection:
 
     # ---- paths
 
-    def _ice(self, session: _Session, ice_actions: list[IceAction], now: float) -> list[Action]:
+    def _ice(self, session: IceSession, ice_actions: list[IceAction], now: float) -> list[Action]:
         actions: list[Action] = []
         for action in ice_actions:
             match action:
@@ -352,7 +351,7 @@ class PeerConnection:
                     actions.append(action)
         return actions
 
-    def _selected(self, session: _Session, pair: Pair, now: float) -> list[Action]:
+    def _selected(self, session: IceSession, pair: Pair, now: float) -> list[Action]:
         if session is self.former and self.session.agent.selected is not None:
             return []
         actions: list[Action] = []
@@ -365,36 +364,29 @@ class PeerConnection:
         self._offer_at = now + REOFFER_RELAYED[0] if pair.relays else float("inf")
         if self._session_lives:
             return [*actions, UsePath(pair, former)]
-        if self._handshake_at != float("inf") and former is not None and former.is_valid:
+        if self._handshake.is_on and former is not None and former.is_valid:
             return [*actions, UsePath(pair, former, await_handshake=not self.controlling)]  # it is under way already
-        self._expect_handshake(now)
+        self._handshake.begin(now)
         return [*actions, UsePath(pair, former, afresh=self.controlling, await_handshake=not self.controlling)]
 
-    def _lost(self, session: _Session, now: float) -> None:
+    def _lost(self, session: IceSession, now: float) -> None:
         if session is self.former:
             self.former = None
         if all(one.agent.selected is None for one in self._sessions()):
             self.path, self.path_since = None, now
-            self._handshake_at = float("inf")
+            self._handshake.end()
             if session is self.session:
                 self._restart_at = now + RESTART_AFTER
             else:  # the new session looks for a path: tell all candidates once more, some may not have got through
                 self._offer_at = min(self._offer_at, now + REOFFER_LOST)
 
-    def _expect_handshake(self, now: float) -> None:
-        self._handshake_tries = 0
-        self._handshake_at = now + (HANDSHAKE_RETRIES[0] if self.controlling else RESPONDER_PATIENCE)
-
     def _handshake_missing(self, now: float) -> list[Action]:
         """Packets of ICE pass but no handshake came: try again, then doubt the path."""
         if self.path is None:
-            self._handshake_at = float("inf")
+            self._handshake.end()
             return []
-        self._handshake_tries += 1
-        if self._handshake_tries < len(HANDSHAKE_RETRIES):
-            self._handshake_at = now + HANDSHAKE_RETRIES[self._handshake_tries]
+        if self._handshake.go_on(now):
             return [UsePath(self.path, None, afresh=True)]
-        self._handshake_at = float("inf")
         self.path, self.path_since, self.former = None, now, None
         self.session.agent.selected = None
         return self._restart(now)

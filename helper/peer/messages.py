@@ -9,6 +9,7 @@ from protocol.generated.signalexchange_pb2 import Body, RosenpassConfig
 NETBIRD_VERSION = "0.77.1"  # whose wire we speak
 SESSION_LENGTH = 5
 MAX_CANDIDATES = 32
+MAX_DEVICE = 16  # bytes of a device's name that count
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +58,14 @@ class Trickle:
 
 @dataclass(frozen=True, slots=True)
 class GoIdle:
-    """The peer puts the connection to sleep until there is traffic."""
+    """A stock peer closes the connection until there is traffic."""
 
 
 @dataclass(frozen=True, slots=True)
 class Goodbye:
-    """The sender's tunnel goes down; `session` is the one that ends with it."""
+    """The sender goes down, and with it all that its WireGuard device had with us. Stock peers read it as GoIdle."""
 
-    session: bytes
+    device: bytes
 
 
 SignalMessage = Offer | Answer | Trickle | GoIdle | Goodbye
@@ -76,8 +77,8 @@ def to_body(message: SignalMessage) -> Body:
             return Body(type=Body.CANDIDATE, payload=to_sdp(candidate, ufrag or ""))
         case GoIdle():
             return Body(type=Body.GO_IDLE)
-        case Goodbye(session):
-            return Body(type=Body.GO_IDLE, sessionId=session, leaving=True)
+        case Goodbye(device):
+            return Body(type=Body.GO_IDLE, deviceId=device)
         case Offer(description) | Answer(description):
             credentials = description.credentials
             body = Body(
@@ -106,7 +107,7 @@ def from_body(body: Body) -> SignalMessage | None:
     if body.type == Body.CANDIDATE:
         return Trickle(*parse_sdp(body.payload))
     if body.type == Body.GO_IDLE:
-        return Goodbye(body.sessionId) if body.leaving and len(body.sessionId) == SESSION_LENGTH else GoIdle()
+        return Goodbye(body.deviceId[:MAX_DEVICE]) if body.deviceId else GoIdle()
     return None
 
 
@@ -125,7 +126,7 @@ def _description(body: Body) -> Description:
         credentials=Credentials(ufrag, password) if ufrag and password else None,
         session=session,
         about=body.remoteSessionId[:SESSION_LENGTH] if body.HasField("remoteSessionId") else None,
-        device=body.deviceId[:16] if body.HasField("deviceId") else None,
+        device=body.deviceId[:MAX_DEVICE] if body.HasField("deviceId") else None,
         wireguard_port=body.wgListenPort if body.wgListenPort <= 65535 else 0,
         version=body.netBirdVersion[:64],
         candidates=tuple(candidates),

@@ -199,7 +199,7 @@ class PeerRunner:
         self._wanted.put_nowait(action)
 
     def _leave(self, action: LeavePath) -> None:
-        self._log.info("said goodbye")
+        self._log.info("left")
         self.endpoint = self._shown = None
         if self._relay_path is not None:
             self._relay_path.close()

@@ -1,7 +1,7 @@
 """What a goodbye changes, and when it comes too late to change anything."""
 
-from helper.peer.events import SendSignal, Signalled, State
-from helper.peer.messages import Goodbye, Offer
+from helper.peer.events import LeavePath, SendSignal, Signalled, State
+from helper.peer.messages import GoIdle, Goodbye, Offer, to_body
 from tests.support.simulation import Host, World, meet
 
 
@@ -14,16 +14,33 @@ def connected() -> tuple[World, Host, Host]:
 
 def leave(world: World, host: Host) -> None:
     """As `down` does: a goodbye, and nothing more."""
-    session = host.connection.session.identity
-    host.peer.handle(Signalled(Goodbye(session)))
+    host.peer.hear(to_body(host.connection.goodbye).SerializeToString())
     world.hosts.remove(host)
+
+
+def come_back(world: World, host: Host) -> Host:
+    """As `up` does: another device, which knows nothing of before."""
+    again = Host(world, f"{host.name} again", host.nat, host.address, host.public, controlling=host.controlling)
+    again.peer, host.peer.peer = host.peer, again
+    again.start()
+    return again
+
+
+def offers(host: Host) -> list[Offer]:
+    said = [action.message for action in host.signalled if isinstance(action, SendSignal)]
+    return [message for message in said if isinstance(message, Offer)]
 
 
 def test_whoever_says_goodbye_is_not_shown_connected_any_more() -> None:
     world, alice, bob = connected()
     leave(world, bob)
     assert (alice.connection.state, alice.kind) == (State.CALLING, "none")
-    assert alice.connection.has_left
+    assert alice.connection.farewell == bob.connection.goodbye
+
+
+def test_wireguard_forgets_where_it_was() -> None:
+    _, alice, bob = connected()
+    assert LeavePath() in alice.connection.handle(Signalled(bob.connection.goodbye), alice.world.now)
 
 
 def test_it_is_called_ever_more_seldom() -> None:
@@ -31,35 +48,69 @@ def test_it_is_called_ever_more_seldom() -> None:
     leave(world, bob)
     alice.signalled.clear()
     world.run(120)
-    offers = [action for action in alice.signalled if isinstance(action, SendSignal) and isinstance(action.message, Offer)]
-    assert 1 <= len(offers) <= 12
+    assert 1 <= len(offers(alice)) <= 12
+
+
+def test_saying_it_again_does_not_put_off_our_calls() -> None:
+    world, alice, bob = connected()
+    leave(world, bob)
+    due, session = alice.connection.deadline, alice.connection.session
+    alice.handle(Signalled(bob.connection.goodbye))
+    assert (alice.connection.deadline, alice.connection.session) == (due, session)
 
 
 def test_it_comes_back_with_its_next_offer() -> None:
     world, alice, bob = connected()
-    bob.peer.handle(Signalled(Goodbye(bob.connection.session.identity)))
-    bob.handshake, bob.device = None, b"another"
-    again = Host(world, "bob again", "port", "10.0.2.2", "203.0.113.12")
-    world.hosts.remove(bob)
-    again.peer, alice.peer = alice, again
-    again.start()
-    assert world.run(3, lambda: all(host.connection.state is State.CONNECTED for host in (alice, again)))
-    assert not alice.connection.has_left
-
-
-def test_a_late_goodbye_of_a_former_session_ends_nothing() -> None:
-    world, alice, bob = connected()
-    former = bob.connection.session.identity
-    bob.refresh(moved=True)  # a new session
-    assert world.run(5, lambda: alice.connection.session.remote != former and alice.connection.state is State.CONNECTED)
-    alice.handle(Signalled(Goodbye(former)))
-    assert alice.connection.state is State.CONNECTED
-    assert not alice.connection.has_left
-
-
-def test_a_late_offer_of_the_session_that_ended_does_not_bring_it_back() -> None:
-    world, alice, bob = connected()
-    late = Offer(bob.connection._description())
     leave(world, bob)
+    world.run(60)
+    again = come_back(world, bob)
+    assert world.run(3, lambda: all(host.connection.state is State.CONNECTED for host in (alice, again)))
+    assert alice.connection.farewell is None
+
+
+def test_a_goodbye_that_is_later_than_the_return_ends_nothing() -> None:
+    world, alice, bob = connected()
+    world.hosts.remove(bob)
+    again = come_back(world, bob)
+    assert world.run(20, lambda: all(host.connection.state is State.CONNECTED for host in (alice, again)))
+    alice.handle(Signalled(bob.connection.goodbye))
+    assert alice.connection.state is State.CONNECTED
+    assert alice.connection.farewell is None
+
+
+def test_it_counts_in_the_middle_of_a_new_session_too() -> None:
+    world, alice, bob = connected()
+    world.signal_is_up = False
+    bob.refresh(moved=True)  # a new session, of which alice hears nothing
+    leave(world, bob)
+    assert alice.connection.state is State.CALLING
+
+
+def test_offers_and_answers_that_the_goodbye_overtook_do_not_bring_it_back() -> None:
+    world, alice, bob = connected()
+    bob.refresh(moved=True)
+    late = offers(bob)[-1]
+    leave(world, bob)
+    alice.signalled.clear()
     alice.handle(Signalled(late))
-    assert alice.connection.has_left
+    assert alice.connection.state is State.CALLING
+    assert alice.connection.farewell is not None
+    assert not alice.signalled
+
+
+def test_a_goodbye_from_someone_never_met_says_why_nobody_answers() -> None:
+    world = World()
+    alice = Host(world, "alice")
+    alice.start()
+    alice.handle(Signalled(Goodbye(b"unheard of")))
+    assert alice.connection.state is State.CALLING
+    assert alice.connection.farewell is not None
+
+
+def test_a_stock_peer_that_goes_idle_is_not_shown_connected_and_comes_back() -> None:
+    world, alice, bob = connected()
+    alice.hear(to_body(GoIdle()).SerializeToString())
+    assert (alice.connection.state, alice.kind) == (State.CALLING, "none")
+    assert alice.connection.farewell == GoIdle()
+    assert world.run(20, lambda: all(host.connection.path is not None for host in (alice, bob)))
+    assert alice.connection.farewell is None

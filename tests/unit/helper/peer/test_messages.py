@@ -15,7 +15,7 @@ DESCRIPTION = Description(Credentials("ufrag123", "password"), b"12345", b"54321
 
 
 @pytest.mark.parametrize(
-    "message", [Offer(DESCRIPTION), Answer(DESCRIPTION), Trickle(CANDIDATE, "ufrag123"), GoIdle(), Goodbye(b"12345")]
+    "message", [Offer(DESCRIPTION), Answer(DESCRIPTION), Trickle(CANDIDATE, "ufrag123"), GoIdle(), Goodbye(b"device00")]
 )
 def test_a_message_survives_the_wire(message: Offer) -> None:
     assert from_body(Body.FromString(to_body(message).SerializeToString())) == message
