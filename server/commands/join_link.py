@@ -42,22 +42,29 @@ def join_link(
     print(link)
     if qr:
         _draw(str(link))
-    key_hint = "" if with_setup_key else " --setup-key KEY"
-    good_for = "It lets in one machine within 7 days; treat it like a password." if with_setup_key else "It holds no setup key."
-    print(f"\n{good_for} On that machine:\n  covey up --join LINK{key_hint}", file=sys.stderr)
+    good_for = (
+        "It lets in one machine within 7 days; treat it like a password."
+        if with_setup_key
+        else "It holds no setup key: a person signs in, or gives one with --setup-key."
+    )
+    print(f"\n{good_for} On that machine:\n  covey up --join LINK", file=sys.stderr)
 
 
 def _draw(link: str) -> None:
-    """Two rows of the code a line where the terminal has half blocks, else by its colours."""
+    """Dark on light, whatever the terminal's colours; two rows of the code a line where it has half blocks."""
+    import io
+
     import segno
 
+    code, drawn = segno.make(link, error="l", micro=False), io.StringIO()
     try:
         "▀▄█".encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:
-        segno.make(link, error="l", micro=False).terminal(border=2)
-    else:
-        segno.make(link, error="l", micro=False).terminal(border=2, compact=True)
-    sys.stdout.flush()
+        code.terminal(border=2)
+        return
+    code.terminal(drawn, border=2, compact=True)
+    for line in drawn.getvalue().splitlines():
+        print(f"\x1b[97;40m{line}\x1b[0m" if sys.stdout.isatty() else line)
 
 
 async def _new_setup_key(data_dir: Path) -> str:
