@@ -1,4 +1,4 @@
-"""Asks the kernel who is at the other end of a Unix socket, and the system which groups that is in."""
+"""Asks the kernel who is at the other end of a Unix socket, and the system which groups that is in and who sits at the screen."""
 
 import errno
 import grp
@@ -7,15 +7,20 @@ import pwd
 import socket
 import struct
 import sys
+from pathlib import Path
 from typing import Protocol
 
-from helper.local_api.permissions import GROUP, Caller, may_change
+from helper.local_api.permissions import GROUP, Caller, Standing, is_trusted
 
 assert sys.platform != "win32"  # mypy leaves the file out there
 
 SO_PEERGROUPS = 59  # Linux 4.13: the supplementary groups of whoever connected, an array of u32
 MAX_GROUPS = 65536  # Linux's NGROUPS_MAX
 SOL_LOCAL, LOCAL_PEERCRED = 0, 1  # macOS; struct xucred: u32 version, u32 uid, i16 number of groups, 16 u32 groups
+
+
+SEAT = Path("/run/systemd/seats/seat0")  # systemd-logind's note of the first seat, which only it writes
+MAX_NOTE = 64 * 1024  # bytes of it
 
 
 class Connection(Protocol):
@@ -35,11 +40,28 @@ def caller_of(connection: Connection) -> Caller:
         return Caller(uid, frozenset(struct.unpack_from(f"{min(max(count, 0), 16)}I", raw, 12)))
 
 
-def is_member(caller: Caller) -> bool:
-    """Say whether the caller belongs to the group `covey`, now or when its session began. May wait for the network."""
+def standing_of(caller: Caller) -> Standing:
+    """What the caller is to this machine. May wait for the network, where the databases of users may be."""
+    if caller.uid in (0, os.geteuid()):
+        return Standing(is_trusted=True)
+    return Standing(caller.uid, is_trusted=_is_member(caller))
+
+
+def user_at_screen() -> int | None:
+    """The user of the active session at the screen; None where there is none or nobody keeps account of it."""
+    try:
+        with SEAT.open("rb") as note:
+            lines = note.read(MAX_NOTE).splitlines()
+        return next((int(line[11:]) for line in lines if line.startswith(b"ACTIVE_UID=")), None)
+    except (OSError, ValueError):
+        return None
+
+
+def _is_member(caller: Caller) -> bool:
+    """Say whether the caller belongs to the group `covey`, now or when its session began."""
     try:
         group = grp.getgrnam(GROUP)
-        return may_change(caller, os.geteuid(), group.gr_gid) or pwd.getpwuid(caller.uid).pw_name in group.gr_mem
+        return is_trusted(caller, os.geteuid(), group.gr_gid) or pwd.getpwuid(caller.uid).pw_name in group.gr_mem
     except (KeyError, OSError):
         return False
 

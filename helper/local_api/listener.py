@@ -4,7 +4,7 @@ import sys
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from helper.local_api.service import Controller
+from helper.local_api.controller import Controller
 from protocol.errors import CoveyError
 
 

@@ -15,8 +15,10 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from helper.local_api import caller as kernel
-from helper.local_api.permissions import MAX_CONNECTIONS, Caller, may_change
-from helper.local_api.service import Controller, Service
+from helper.local_api.controller import Controller
+from helper.local_api.gate import Gate
+from helper.local_api.permissions import MAX_CONNECTIONS, Caller, Standing, is_trusted
+from helper.local_api.service import Service
 from protocol.errors import AlreadyRunning, CoveyError, NoPermission, UsageError
 from protocol.file_lock import try_lock
 
@@ -33,7 +35,7 @@ REST = 1.0  # seconds without accepting after it failed
 @asynccontextmanager
 async def serve(controller: Controller, path: Path) -> AsyncIterator[None]:
     """See `helper.local_api.listener.serve`."""
-    service = Service(controller, _may_change)
+    service = Service(controller, Gate(controller, _standing_of, kernel.user_at_screen))
     runner = web.AppRunner(
         service.application(),
         access_log=None,
@@ -84,17 +86,17 @@ def listening_socket(path: Path) -> Iterator[socket.socket]:
                     path.unlink()
 
 
-async def _may_change(request: web.Request) -> bool:
+async def _standing_of(request: web.Request) -> Standing:
     connection = request.transport.get_extra_info("socket") if request.transport else None
     try:
         caller = kernel.caller_of(connection) if connection else None
     except OSError:
         caller = None
     if caller is None:
-        return False  # it left
-    if may_change(caller, os.geteuid(), None):
-        return True
-    return await asyncio.to_thread(kernel.is_member, caller)  # the databases of users may be on the network
+        return Standing()  # it left
+    if is_trusted(caller, os.geteuid(), None):
+        return kernel.standing_of(caller)
+    return await asyncio.to_thread(kernel.standing_of, caller)
 
 
 class _Door:
@@ -131,7 +133,7 @@ class _Door:
         except OSError:
             connection.close()
             return
-        if not may_change(caller, os.geteuid(), None) and self._count(caller.uid) >= MAX_CONNECTIONS:
+        if not is_trusted(caller, os.geteuid(), None) and self._count(caller.uid) >= MAX_CONNECTIONS:
             connection.close()
             return
         task = self._loop.create_task(self._enter(connection))

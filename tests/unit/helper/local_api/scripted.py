@@ -1,13 +1,30 @@
 """A controller that does what a test tells it to, and the status that it shows."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
-from protocol.errors import CoveyError
-from protocol.local_api import LinkStatus, PeerStatus, StatusDocument, UpRequest, error_body
+from helper.preferences import changed
+from protocol.errors import CoveyError, ProfileUnknown
+from protocol.join_link import ServerLocation
+from protocol.local_api import (
+    LinkStatus,
+    PeerStatus,
+    Preferences,
+    Profile,
+    ProfilesDocument,
+    StatusDocument,
+    UpRequest,
+    error_body,
+)
+from protocol.sign_in import Provider, SignInFlow
 
 NEVER = "0001-01-01T00:00:00Z"
+FLOW = SignInFlow(
+    ServerLocation(("203.0.113.10",), 443, bytes(32)),
+    pkce=Provider("covey", "https://203.0.113.10/oauth2/token", authorization_endpoint="https://203.0.113.10/oauth2/auth"),
+)
 
 
 def link(url: str = "https://vpn.example.org:443", error: str = "") -> LinkStatus:
@@ -84,6 +101,8 @@ class ScriptedController:
     """Attributes:
     failure: what the next calls raise.
     hold: `up` waits for it.
+    owners: who signed in, by the names of profiles.
+    uids: who asked for each `up`.
     """
 
     def __init__(self, *peers: PeerStatus, state: str = "Connected") -> None:
@@ -93,9 +112,15 @@ class ScriptedController:
         self.hold: asyncio.Event | None = None
         self.begun = asyncio.Event()
         self.watchers: set[asyncio.Event] = set()
+        self.accounts: list[Profile] = [{"name": "default", "server": "https://vpn.example.org:443", "email": ""}]
+        self.active = "default"
+        self.owners: dict[str, int] = {}
+        self.uids: list[int | None] = []
+        self.preferred: Preferences = {"wireguard_port": 0, "mtu": 0, "disable_routes": False, "disable_dns": False}
 
-    async def up(self, request: UpRequest) -> None:
+    async def up(self, request: UpRequest, uid: int | None = None) -> None:
         self.calls.append(request)
+        self.uids.append(uid)
         self.begun.set()
         if self.hold is not None:
             try:
@@ -115,6 +140,50 @@ class ScriptedController:
         self.calls.append("logout")
         self._fail()
         self.show(status_document(state="NeedsLogin"))
+
+    async def sign_in_flow(self, place: UpRequest) -> SignInFlow:
+        self.calls.append(("sign-in-flow", place))
+        self._fail()
+        return FLOW
+
+    async def extend_session(self, jwt: str) -> str:
+        self.calls.append(("extend-session", jwt))
+        self._fail()
+        return "2026-05-05T03:02:01Z"
+
+    def owner(self, profile: str | None = None) -> int | None:
+        name = self.active if profile is None else profile
+        if name not in [account["name"] for account in self.accounts]:
+            raise ProfileUnknown(f"There is no account {name!r} on this machine.")
+        return self.owners.get(name)
+
+    def profiles(self) -> ProfilesDocument:
+        return {"active": self.active, "profiles": list(self.accounts)}
+
+    def add_profile(self, name: str) -> None:
+        self.calls.append(("add", name))
+        self._fail()
+        self.accounts.append({"name": name, "server": "", "email": ""})
+
+    async def use_profile(self, name: str) -> None:
+        self.calls.append(("use", name))
+        self._fail()
+        self.owner(name)
+        self.active = name
+
+    def remove_profile(self, name: str) -> None:
+        self.calls.append(("remove", name))
+        self._fail()
+        self.owner(name)
+        self.accounts = [account for account in self.accounts if account["name"] != name]
+
+    def preferences(self) -> Preferences:
+        return self.preferred
+
+    def prefer(self, changes: Mapping[str, Any]) -> None:
+        self.calls.append(("prefer", changes))
+        self._fail()
+        self.preferred = changed(self.preferred, changes)
 
     async def refresh(self) -> None:
         await asyncio.sleep(0)

@@ -1,7 +1,7 @@
 """A program of another user: asks the local API, and prints what comes back as JSON.
 
-Usage: stranger.py UID GIDS SOCKET METHOD PATH [CONNECTIONS]: GIDS are comma-separated. With CONNECTIONS it keeps that many
-open at once instead, and prints how many of them are answered.
+Usage: stranger.py UID GIDS SOCKET METHOD PATH [CONNECTIONS [BODY]]: GIDS are comma-separated. With CONNECTIONS it keeps that
+many open at once instead, and prints how many of them are answered.
 """
 
 import json
@@ -17,10 +17,11 @@ def connect(path: str) -> socket.socket:
     return connection
 
 
-def exchange(connection: socket.socket, method: str, path: str, *more: str) -> bytes:
+def exchange(connection: socket.socket, method: str, path: str, *more: str, body: str = "") -> bytes:
     """The whole answer; empty if the other side hangs up."""
+    head = [f"{method} {path} HTTP/1.1", "Host: helper", f"Content-Length: {len(body.encode())}", *more, "", body]
     try:
-        connection.sendall("\r\n".join([f"{method} {path} HTTP/1.1", "Host: helper", *more, "", ""]).encode())
+        connection.sendall("\r\n".join(head).encode())
         answer = connection.recv(65536)
         while "Connection: close" in more and (data := connection.recv(65536)):
             answer += data
@@ -29,7 +30,7 @@ def exchange(connection: socket.socket, method: str, path: str, *more: str) -> b
     return answer
 
 
-def main(uid: str, gids: str, path: str, method: str, asked: str, connections: str = "") -> None:
+def main(uid: str, gids: str, path: str, method: str, asked: str, connections: str = "", body: str = "") -> None:
     groups = [int(gid) for gid in gids.split(",")]
     os.setgroups(groups[1:])
     os.setgid(groups[0])
@@ -39,8 +40,8 @@ def main(uid: str, gids: str, path: str, method: str, asked: str, connections: s
         answers = [exchange(connection, method, asked) for connection in held]
         print(json.dumps(sum(answer.startswith(b"HTTP/1.1 200") for answer in answers)))
         return
-    head, _, body = exchange(connect(path), method, asked, "Connection: close").partition(b"\r\n\r\n")
-    print(json.dumps([int(head.split()[1]), json.loads(body)]))
+    head, _, answer = exchange(connect(path), method, asked, "Connection: close", body=body).partition(b"\r\n\r\n")
+    print(json.dumps([int(head.split()[1]), json.loads(answer)]))
 
 
 main(*sys.argv[1:])

@@ -85,7 +85,7 @@ async def test_the_newest_of_two_ups_wins(session: aiohttp.ClientSession, contro
 async def test_an_up_that_takes_too_long_is_answered_and_goes_on(
     session: aiohttp.ClientSession, controller: ScriptedController, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("helper.local_api.service.GRACE", 0.01)
+    monkeypatch.setattr("helper.local_api.tunnel.GRACE", 0.01)
     controller.hold = asyncio.Event()
     status, answer = await ask(session, "POST", "/v1/up", b'{"timeout": 0.01}')
     assert (status, answer["error"]["code"]) == (504, "timed-out")
@@ -96,7 +96,7 @@ async def test_an_up_that_takes_too_long_is_answered_and_goes_on(
 async def test_every_change_is_bounded_in_time(
     session: aiohttp.ClientSession, controller: ScriptedController, monkeypatch: pytest.MonkeyPatch, call: str, bound: str
 ) -> None:
-    monkeypatch.setattr(f"helper.local_api.service.{bound}", 0.01)
+    monkeypatch.setattr(f"helper.local_api.tunnel.{bound}", 0.01)
     monkeypatch.setattr(controller, call, asyncio.Event().wait)
     status, answer = await ask(session, "POST", f"/v1/{call}")
     assert (status, answer["error"]["code"]) == (504, "timed-out")
