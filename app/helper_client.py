@@ -31,6 +31,10 @@ class HelperClient:
     def __init__(self, socket: pathlib.Path) -> None:
         self._path = socket
 
+    @property
+    def socket(self) -> pathlib.Path:
+        return self._path
+
     async def status(self, seconds: float = ANSWER_TIMEOUT) -> StatusDocument:
         return cast(StatusDocument, await self._call("GET", "/v1/status", seconds))
 
