@@ -8,25 +8,35 @@
     [turn]
     relay-ports = "49152-65535"
 
+    [sign-in]
+    issuer = "https://id.example.org/realms/main"    # another OpenID provider instead of our own; see docs/sign-in.md
+    client-id = "covey"
+    session-lifetime = "24h"
+
 With `[turn] uris` and `secret` the helpers use another TURN server, such as coturn with `use-auth-secret` and the same
 `static-auth-secret`; ours then does not run.
 """
 
 import ipaddress
+import math
 import re
 import socket
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from protocol.addresses import Address, IPAddress, IPNetwork
 from protocol.errors import UsageError
+from server.durations import parse_duration
 from server.front_door.sources import MAX_PER_SOURCE
+from server.identity.urls import REDIRECT_URLS, check_redirect_url, check_url
 
 DEFAULT_LISTEN, DEFAULT_LISTEN_TURN = "0.0.0.0:443", "0.0.0.0:3478"
 DEFAULT_DOMAIN = "covey.internal"
+DEFAULT_SCOPES = "openid profile email offline_access"
+SHORTEST_SESSION = 60  # seconds
 DEFAULT_RELAY_PORTS = (49152, 65535)  # the dynamic ports (RFC 6335, section 6; RFC 8656, section 7.2)
 
 
@@ -70,6 +80,35 @@ def _turn_uri(value: object) -> str:
     return uri
 
 
+def _url(value: object) -> str:
+    check_url(value, may_be_plain=True)
+    return str(value)
+
+
+def _redirect_url(value: object) -> str:
+    check_redirect_url(value)
+    return str(value)
+
+
+def _scopes(value: object) -> str:
+    scopes = value.split() if isinstance(value, str) else list(value) if isinstance(value, list | tuple) else []
+    if "openid" not in scopes:
+        raise ValueError("scopes hold openid at least")
+    return " ".join(map(str, scopes))
+
+
+def _lifetime(value: object) -> float:
+    """Read `24h` or `never`, which is infinite."""
+    text = str(value).strip()
+    try:
+        seconds = math.inf if text == "never" else parse_duration(text)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    if seconds < SHORTEST_SESSION:
+        raise ValueError(f"a session lasts {SHORTEST_SESSION} s at least")
+    return seconds
+
+
 ListenAddress = Annotated[Address, BeforeValidator(_address)]
 Strict = ConfigDict(frozen=True, extra="forbid", alias_generator=lambda name: name.replace("_", "-"), populate_by_name=True)
 
@@ -97,6 +136,34 @@ class TurnOptions(BaseModel):
         return self
 
 
+class SignInOptions(BaseModel):
+    """The `[sign-in]` table. Without an issuer our own provider runs, and only `session_lifetime` and `ask_again` matter.
+
+    Attributes:
+        session_lifetime: seconds that a sign-in lets a person's machine be in; None: as it was.
+    """
+
+    model_config = Strict
+
+    issuer: Annotated[str, BeforeValidator(_url)] | None = None
+    client_id: str = Field(default="", max_length=255)
+    client_secret: SecretStr | None = None
+    audience: str = Field(default="", max_length=255)
+    scopes: Annotated[str, BeforeValidator(_scopes)] = DEFAULT_SCOPES
+    use_id_token: bool = True
+    redirect_urls: Annotated[tuple[Annotated[str, BeforeValidator(_redirect_url)], ...], Field(min_length=1)] = REDIRECT_URLS
+    ask_again: Literal["login", "max-age", "no"] = "login"
+    session_lifetime: Annotated[float, BeforeValidator(_lifetime)] | None = None
+
+    @model_validator(mode="after")
+    def _issuer_and_client_come_together(self) -> "SignInOptions":
+        if (self.issuer is None) != (not self.client_id):
+            raise ValueError("issuer and client-id come together")
+        if not self.use_id_token and not self.audience:
+            raise ValueError("access tokens are for an audience: name it, or use ID tokens")
+        return self
+
+
 class ServerConfig(BaseModel):
     model_config = Strict
 
@@ -112,6 +179,7 @@ class ServerConfig(BaseModel):
     connections_per_source: int = Field(default=MAX_PER_SOURCE, ge=16)
     domain: Annotated[str, Field(max_length=190), BeforeValidator(_domain)] = DEFAULT_DOMAIN
     turn: TurnOptions = TurnOptions()
+    sign_in: SignInOptions = SignInOptions()
 
     @model_validator(mode="after")
     def _certificate_and_key_come_together(self) -> "ServerConfig":
@@ -123,6 +191,8 @@ class ServerConfig(BaseModel):
             raise ValueError("a public name is one that a certificate holds: give its --certificate, too")
         if any(ip.is_unspecified or ip.is_multicast for ip in self.public_address):
             raise ValueError("a public address is one that helpers can reach, such as 203.0.113.10")
+        if self.sign_in.issuer is not None:
+            check_url(self.sign_in.issuer, may_be_plain=self.plaintext)
         return self
 
 
@@ -136,7 +206,12 @@ def read_config(file: Path | None, flags: dict[str, Any]) -> ServerConfig:
             raise UsageError(f"cannot read {file}: {error.strerror}") from None
         except ValueError as error:
             raise UsageError(f"{file} is not TOML: {error}") from None
-    values |= {name: value for name, value in flags.items() if value not in (None, [], False)}
+    given = {name: value for name, value in flags.items() if value not in (None, [], False)}
+    sign_in = {name.removeprefix("oidc-"): given.pop(name) for name in ("oidc-issuer", "oidc-client-id") if name in given}
+    values |= given
+    if sign_in:
+        table = values.get("sign-in", {})
+        values["sign-in"] = (table if isinstance(table, dict) else {}) | sign_in
     try:
         return ServerConfig.model_validate(values)
     except ValidationError as error:

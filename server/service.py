@@ -22,7 +22,9 @@ from server.files import TURN_SECRET, remove_drafts, socket_folder, turn_secret
 from server.front_door.door import Backends, FrontDoor
 from server.front_door.listeners import in_both_families, listen_on
 from server.grpc_server import serving_grpc
+from server.identity.external import ExternalProvider, ExternalSettings
 from server.identity.provider import Identity
+from server.identity.source import OwnSource, SignInSource
 from server.management import ManagementService, ManagementSettings
 from server.public_names import names_that_lead_here
 from server.reachability import Reachability, ipv4_first, stun_of
@@ -39,6 +41,7 @@ log = logging.getLogger(__name__)
 
 OnReady = Callable[[Reachability, tuple[Address, ...], str | None], None]
 
+ASK_AGAIN = {"login": "login", "max-age": "max_age", "no": ""}  # as the configuration and as `Provider` have it
 RENEWAL_CHECK = 60.0  # seconds between two looks at the certificate's files; SIGHUP makes it look at once
 
 
@@ -82,12 +85,20 @@ async def serving(config: ServerConfig, on_ready: OnReady) -> AsyncIterator[tupl
             tls.certificate.fingerprint if tls else None,
         )
         _note_where_we_are(config, reachability)  # before we serve: the port is open already, and scripts ask for a link then
-        management = await stack.enter_async_context(ManagementService(store, _management_settings(config, reachability)))
+        source: SignInSource
+        if config.sign_in.issuer is not None:
+            identity = None
+            source = await stack.enter_async_context(ExternalProvider(store, _external(config, config.sign_in.issuer)))
+        else:
+            identity = Identity(store, reachability.location)
+            source = OwnSource(store, reachability.location, identity.keys, ask_again=ASK_AGAIN[config.sign_in.ask_again])
+        settings = _management_settings(config, reachability)
+        management = await stack.enter_async_context(ManagementService(store, settings, source))
         sockets = stack.enter_context(socket_folder(config.data_dir))
         context = tls.context if tls else None
         backends = Backends(sockets / "grpc", sockets / "web", context, turn.serve_stream if turn is not None else None)
         door = await stack.enter_async_context(FrontDoor(listeners, backends, max_per_source=config.connections_per_source))
-        signalling = SignalService(store.find_peer)
+        signalling = SignalService(management.find_admitted)
         await stack.enter_async_context(
             serving_grpc(
                 backends.grpc,
@@ -96,12 +107,11 @@ async def serving(config: ServerConfig, on_ready: OnReady) -> AsyncIterator[tupl
                 lambda server: add_SignalExchangeServicer_to_server(signalling, server),
             )
         )
-        identity = Identity(store, reachability.location)
         await stack.enter_async_context(serving_web(make_app(identity), backends.web, context))
         await stack.enter_async_context(signalling)
         stack.callback(management.end_streams)
         stack.callback(door.close)
-        owner_link = await _owner_link(identity)
+        owner_link = await _owner_link(identity) if identity is not None else None
         door.open()
         on_ready(reachability, tuple(Address.of(*listener.getsockname()[:2]) for listener in listeners), owner_link)
         yield tls, reachability
@@ -165,6 +175,22 @@ def _management_settings(config: ServerConfig, reachability: Reachability) -> Ma
         turn_lifetime=config.turn.lifetime,
         domain=config.domain,
         network=config.range,
+        session_lifetime=config.sign_in.session_lifetime,
+    )
+
+
+def _external(config: ServerConfig, issuer: str) -> ExternalSettings:
+    options = config.sign_in
+    return ExternalSettings(
+        issuer=issuer,
+        client_id=options.client_id,
+        audience=options.audience or options.client_id,
+        client_secret=options.client_secret.get_secret_value() if options.client_secret else "",
+        scope=options.scopes,
+        use_id_token=options.use_id_token,
+        redirect_urls=options.redirect_urls,
+        ask_again=ASK_AGAIN[options.ask_again],
+        may_be_plain=config.plaintext,
     )
 
 

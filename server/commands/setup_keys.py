@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ import typer
 from protocol.errors import UsageError
 from server.commands.opening import open_beside_server
 from server.commands.tables import print_table, time_text
+from server.durations import parse_duration
 from server.store.folder import DATABASE
 from server.store.models import NewSetupKey, SetupKey
 from server.store.store import Store
@@ -19,7 +19,6 @@ from server.store.store import Store
 MAX_NAME = 100
 MAX_USES = 1_000_000
 LONGEST_LIFETIME = 100 * 365 * 86400.0  # seconds
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 app = typer.Typer(help="Setup keys: make, list, revoke.", no_args_is_help=True)
 
@@ -52,13 +51,6 @@ async def create_setup_key(
     return await store.create_setup_key(
         name=name, reusable=reusable, lifetime=expires_in, usage_limit=usage_limit, ephemeral=ephemeral
     )
-
-
-def parse_duration(text: str) -> float:
-    """Seconds of `90s`, `15m`, `24h`, `7d` or a sum such as `1d12h`. Raises UsageError."""
-    if not re.fullmatch(r"([0-9]{1,9}[smhd])+", text.strip()):
-        raise UsageError(f"{text!r} is no duration", "Write a number and s, m, h or d: 90s, 15m, 24h, 7d.")
-    return float(sum(int(number) * UNITS[unit] for number, unit in re.findall(r"([0-9]+)([smhd])", text)))
 
 
 def state_of(key: SetupKey, now: float) -> str:

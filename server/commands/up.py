@@ -30,7 +30,11 @@ PublicName = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME", help="Which of the certificate's names clients use, repeatable. Default: those that lead here."),
 ]
-Config = Annotated[Path | None, typer.Option(help="TOML file with the same names, and [turn] for the relay.")]
+OidcIssuer = Annotated[
+    str | None, typer.Option(metavar="URL", help="People sign in with this OpenID provider. Default: with our own, here.")
+]
+OidcClientId = Annotated[str | None, typer.Option(metavar="ID", help="What this server is called at that provider.")]
+Config = Annotated[Path | None, typer.Option(help="TOML file with the same names, [turn] and [sign-in].")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Log what it decides, and why.")]
 
 
@@ -43,6 +47,8 @@ def up(
     certificate: Certificate = None,
     certificate_key: CertificateKey = None,
     public_name: PublicName = None,
+    oidc_issuer: OidcIssuer = None,
+    oidc_client_id: OidcClientId = None,
     config: Config = None,
     verbose: Verbose = False,
 ) -> None:
@@ -58,6 +64,8 @@ def up(
         "certificate": certificate,
         "certificate-key": certificate_key,
         "public-name": public_name,
+        "oidc-issuer": oidc_issuer,
+        "oidc-client-id": oidc_client_id,
     }
     options = read_config(config, flags)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
@@ -92,6 +100,8 @@ def greet(config: "ServerConfig", reachability: "Reachability", listening: tuple
         lines.append(f"  certificate     SHA-256 {reachability.fingerprint.hex()}")
     else:
         lines.append("  certificate     none: --plaintext leaves names and addresses readable on the way")
+    if config.sign_in.issuer is not None:
+        lines.append(f"  sign-in         by {config.sign_in.issuer}")
     if not config.public_address:
         lines.append("  note            the address is this machine's own; behind a NAT give the public one: --public-address IP")
     if owner_link is not None:

@@ -6,7 +6,6 @@ does not answer, persons hear that, and machines that are in stay in.
 
 import asyncio
 import contextlib
-import ipaddress
 import json
 import logging
 import ssl
@@ -15,7 +14,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import httpx2
 from joserfc.errors import JoseError, SecurityWarning
@@ -24,6 +22,7 @@ from joserfc.jwk import ECKey, JWKRegistry, KeySet, OKPKey, RSAKey
 from protocol.errors import SignInUnavailable
 from protocol.sign_in import Provider
 from server.identity.keys import Keys
+from server.identity.urls import check_url
 from server.identity.verify import Person, Verifier
 from server.store import Store
 
@@ -35,7 +34,7 @@ MIN_RSA = 2048  # bits (RFC 7518, section 3.3)
 FIRST_RETRY, LAST_RETRY = 1.0, 60.0  # seconds between attempts, doubled each time; at once when somebody asks
 REFRESH = 3600.0  # seconds that a document is kept
 DISCOVERY = "/.well-known/openid-configuration"
-HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}  # what is unpacked has no bound
+HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}  # unpacking has no bound
 
 log = logging.getLogger(__name__)
 
@@ -87,26 +86,6 @@ def read_document(document: Any, settings: ExternalSettings) -> Endpoints:
     for url in filter(None, (authorization, token, keys, device)):
         check_url(url, may_be_plain=settings.may_be_plain)
     return Endpoints(authorization, token, keys, device)
-
-
-def check_url(url: object, *, may_be_plain: bool) -> None:
-    """Raises ValueError for what is no https URL; http is good for this machine's own addresses, or everywhere if allowed."""
-    try:
-        parts = urlsplit(url) if isinstance(url, str) and url.isascii() and url.isprintable() and len(url) <= 2048 else None
-        host, _ = (parts.hostname, parts.port) if parts else (None, None)
-    except ValueError:
-        parts = host = None
-    if parts is None or not host or parts.scheme not in ("https", "http") or parts.username is not None or parts.fragment:
-        raise ValueError(f"{str(url)[:200]!r} is no URL such as https://id.example.org/realms/main")
-    if parts.scheme == "http" and not may_be_plain and not _is_loopback(host):
-        raise ValueError(f"{str(url)[:200]!r} is not https: anybody on the way could sign in as anybody")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def read_keys(document: Any) -> KeySet:
@@ -237,7 +216,7 @@ class ExternalProvider:
                 if answer.status_code != 200:
                     raise ValueError(f"it answers with status {answer.status_code} at {url}")
                 content = bytearray()
-                async for part in answer.aiter_raw():
+                async for part in answer.aiter_bytes():
                     content += part
                     if len(content) > MAX_ANSWER:
                         raise ValueError(f"it sends more than {MAX_ANSWER} bytes from {url}")

@@ -19,13 +19,11 @@ from server.identity.issuer import (
 )
 from server.identity.keys import Keys
 from server.identity.signing_keys import key_set
+from server.identity.urls import REDIRECT_URLS
 from server.identity.verify import Person, Verifier
 from server.store import Store
 from server.store.grants import SigningKey
 from server.store.people import EMBEDDED
-
-# Ports that providers can be told of which want to know each; then any (RFC 8252, section 7.3). NetBird's client takes the first.
-REDIRECT_URLS = ("http://127.0.0.1:53000/callback", "http://127.0.0.1:54000/callback", "http://127.0.0.1:0/callback")
 
 
 class SignInSource(Protocol):
@@ -55,8 +53,11 @@ class OwnSource:
         location: ServerLocation,
         keys: Callable[[], Awaitable[Sequence[SigningKey]]],
         *,
+        ask_again: str = "login",
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """`ask_again` as `Provider` has it; `clock` is unix time, in seconds."""
+
         async def fetch() -> KeySet:
             return key_set(await keys())
 
@@ -70,7 +71,7 @@ class OwnSource:
             token_endpoint=origin + TOKEN,
             device_auth_endpoint=origin + DEVICE_AUTHORIZATION,
             redirect_urls=REDIRECT_URLS,
-            ask_again="login",
+            ask_again=ask_again,
         )
         known = Keys(fetch, refetch_interval=0.0)  # a look into the store costs little
         self._verifier = Verifier(issuer_of(location), CLIENT_ID, known, store.people.spend_jwt, clock=clock)

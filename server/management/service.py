@@ -102,6 +102,11 @@ class ManagementService(management_pb2_grpc.ManagementServiceServicer):
         """Let every open sync stream end, as the server stops; helpers then look for it again."""
         self._hub.end_all()
 
+    async def find_admitted(self, key: PublicKey) -> Peer | None:
+        """The machine with this key, if it may be in now."""
+        peer = await self._store.find_peer(key)
+        return None if peer is None or why_out(self._account, peer, self._clock()) is not None else peer
+
     # ---- calls
 
     async def GetServerKey(self, request: Empty, context: Context) -> ServerKeyResponse:

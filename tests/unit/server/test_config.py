@@ -91,3 +91,70 @@ def test_a_damaged_file_is_told_with_its_name(tmp_path: Path) -> None:
         read_config(config_file(tmp_path, "data-dir = "), {})
     with pytest.raises(UsageError, match="cannot read"):
         read_config(tmp_path / "absent.toml", {})
+
+
+# ---- sign-in
+
+
+def test_our_own_provider_is_the_default() -> None:
+    config = read_config(None, {"data-dir": "/srv/covey", "oidc-issuer": None, "oidc-client-id": None})
+    assert config.sign_in.issuer is None
+    assert config.sign_in.session_lifetime is None
+
+
+def test_another_provider_comes_by_flags_which_win_over_the_file(tmp_path: Path) -> None:
+    file = config_file(
+        tmp_path,
+        """
+        data-dir = "/srv/covey"
+        [sign-in]
+        issuer = "https://old.example.org"
+        client-id = "old"
+        client-secret = "not to be shown"
+        audience = "api"
+        scopes = ["openid", "email"]
+        use-id-token = false
+        redirect-urls = ["http://localhost:0/callback"]
+        ask-again = "no"
+        session-lifetime = "1d12h"
+        """,
+    )
+    options = read_config(file, {"oidc-issuer": "https://id.example.org", "oidc-client-id": "covey"}).sign_in
+    assert (options.issuer, options.client_id, options.audience) == ("https://id.example.org", "covey", "api")
+    assert (options.scopes, options.use_id_token, options.ask_again) == ("openid email", False, "no")
+    assert options.redirect_urls == ("http://localhost:0/callback",)
+    assert options.session_lifetime == 36 * 3600
+    assert "not to be shown" not in repr(options)
+
+
+def test_a_session_may_last_for_ever(tmp_path: Path) -> None:
+    file = config_file(tmp_path, 'data-dir = "/srv/covey"\n[sign-in]\nsession-lifetime = "never"')
+    assert read_config(file, {}).sign_in.session_lifetime == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ('issuer = "https://id.example.org"', "issuer and client-id come together"),
+        ('client-id = "covey"', "issuer and client-id come together"),
+        ('issuer = "http://id.example.org"\nclient-id = "covey"', "is not https"),
+        ('issuer = "id.example.org"\nclient-id = "covey"', "is no URL"),
+        ('redirect-urls = ["https://covey.example.org/callback"]', "is not like http://127.0.0.1:53000/callback"),
+        ("redirect-urls = []", "at least 1"),
+        ('scopes = "email"', "openid"),
+        ('session-lifetime = "long"', "no duration"),
+        ('session-lifetime = "5s"', "60 s at least"),
+        ("use-id-token = false", "for an audience"),
+        ('ask-again = "always"', "login"),
+        ('colour = "red"', "there is no option sign-in.colour"),
+    ],
+)
+def test_a_wrong_sign_in_is_told_with_its_place(tmp_path: Path, table: str, sentence: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_config(config_file(tmp_path, f'data-dir = "/srv/covey"\n[sign-in]\n{table}'), {})
+    assert sentence in str(caught.value)
+
+
+def test_a_plain_server_may_use_a_plain_provider(tmp_path: Path) -> None:
+    flags = {"data-dir": "/srv/covey", "oidc-issuer": "http://203.0.113.9/oauth2", "oidc-client-id": "covey", "plaintext": True}
+    assert read_config(None, flags).sign_in.issuer == "http://203.0.113.9/oauth2"

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from protocol.errors import UsageError
 from server.commands import setup_keys
-from server.commands.setup_keys import parse_duration
+from server.durations import parse_duration
 from server.store import open_store
 from server.store.errors import NoServerHere, NoSuchSetupKey
 
