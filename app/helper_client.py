@@ -18,6 +18,7 @@ from protocol.sign_in import SignInFlow
 CHANGE_TIMEOUT = 40.0  # seconds, for down and logout, and for `up` beyond its own timeout
 ASK_SERVER_TIMEOUT = 20.0  # seconds, for what the helper must ask its server
 UP_TIMEOUT = 30.0  # seconds that `up` waits unless asked otherwise
+CLOSE_TIMEOUT = 0.5  # seconds that a stopped helper may hold up whoever leaves its events
 MAX_STATUS = 64 * 1024 * 1024  # bytes
 
 
@@ -92,10 +93,11 @@ class HelperClient:
         import aiohttp
 
         url = "http://helper/v1/events" + (f"?every={every:g}" if every else "")
+        parting = aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT)
         with self._failures():
             async with (
                 aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(self._path))) as session,
-                session.ws_connect(url, max_msg_size=MAX_STATUS, heartbeat=ANSWER_TIMEOUT) as stream,
+                session.ws_connect(url, max_msg_size=MAX_STATUS, heartbeat=ANSWER_TIMEOUT, timeout=parting) as stream,
             ):
                 async for message in stream:
                     if message.type is aiohttp.WSMsgType.TEXT:

@@ -15,44 +15,49 @@ from typing import Any, Protocol
 from PySide6.QtCore import QObject, Signal
 
 from app.helper_client import HelperClient
+from app.login.prompt import OnPrompt, Prompt
 from app.state import AppState, Doing, Failure, Helper, readable
 from app.watch import follow
 from protocol.errors import CoveyError, LoginNeeded
-from protocol.local_api import Preferences, ProfilesDocument, StatusDocument, UpRequest
+from protocol.local_api import DEFAULT_PROFILE, Preferences, ProfilesDocument, StatusDocument, UpRequest
 from protocol.sign_in import SignInFlow
 
 log = logging.getLogger(__name__)
 
+CLOSE_TIMEOUT = 2.0  # seconds that tasks have to end
+
 Work = Callable[[], Coroutine[Any, Any, object]]
 
 
-class SignsIn(Protocol):
-    async def __call__(self, flow: SignInFlow, on_prompt: "OnPrompt", *, anew: bool) -> str:
-        """Sign the person in and return the token for the server; cancelling gives up.
+class Person(Protocol):
+    """Who signs in; `app.tray.person` is one."""
+
+    async def token(self, flow: SignInFlow, profile: str, on_prompt: OnPrompt, *, anew: bool) -> str:
+        """Sign in and return the token for the server; cancelling gives up.
 
         `anew`: the person asked for it, so what is kept from an earlier time is not used.
         """
 
-
-class OnPrompt(Protocol):
-    def __call__(self, prompt: Any, /) -> None:
-        """What the person has to do now."""
+    async def forget(self, profile: str) -> None:
+        """Forget what is kept of this account."""
 
 
 class AppModel(QObject):
     """Signals:
     changed: the state is another; the argument is the new AppState.
     done: a command ended well; the argument is its Doing.
+    saved: a change of accounts or preferences ended; the argument is its Failure, or None.
     """
 
     changed = Signal(object)
     done = Signal(object)
+    saved = Signal(object)
 
-    def __init__(self, client: HelperClient, sign_in: SignsIn) -> None:
+    def __init__(self, client: HelperClient, person: Person) -> None:
         super().__init__()
         self.state = AppState()
-        self.watchers = 0  # how many look at counters now
-        self._client, self._signs_in = client, sign_in
+        self._client, self._person = client, person
+        self._watchers = 0  # how many look at counters now
         self._command: asyncio.Task[None] | None = None
         self._following: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None  # of the profiles
@@ -60,7 +65,7 @@ class AppModel(QObject):
 
     def start(self) -> None:
         """Begin to follow the helper; the event loop runs."""
-        self._following = asyncio.create_task(follow(self._client, self, lambda: self.watchers > 0), name="follow the helper")
+        self._following = asyncio.create_task(follow(self._client, self, lambda: self._watchers > 0), name="follow the helper")
 
     async def close(self) -> None:
         """End everything; what the helper does goes on."""
@@ -68,7 +73,11 @@ class AppModel(QObject):
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks)
+            await asyncio.wait(tasks, timeout=CLOSE_TIMEOUT)
+
+    def watch(self, looks: bool) -> None:
+        """Somebody begins or ends to look at counters, which are asked for only then."""
+        self._watchers += 1 if looks else -1
 
     # ---- what the helper says
 
@@ -123,7 +132,7 @@ class AppModel(QObject):
     def sign_out(self) -> None:
         """Remove this machine from its server."""
         self._give_up()
-        self._begin(Doing.SIGNING_OUT, self._client.logout)
+        self._begin(Doing.SIGNING_OUT, self._sign_out)
 
     def use_profile(self, name: str) -> None:
         """Change to another account; connected stays connected."""
@@ -135,7 +144,7 @@ class AppModel(QObject):
         self._save(lambda: self._change_profiles(self._client.add_profile(name)))
 
     def remove_profile(self, name: str) -> None:
-        self._save(lambda: self._change_profiles(self._client.remove_profile(name)))
+        self._save(lambda: self._remove_profile(name))
 
     def read_preferences(self) -> None:
         self._save(lambda: self._take_preferences(self._client.preferences()))
@@ -155,12 +164,21 @@ class AppModel(QObject):
         was_up = self.state.is_up
         self._show(replace(self.state, doing=Doing.SIGNING_IN))
         flow = await self._client.sign_in_flow(management_url=request.management_url, join_link=request.join_link)
-        token = await self._signs_in(flow, self._on_prompt, anew=anew)
+        token = await self._person.token(flow, self._profile, self._on_prompt, anew=anew)
         self._show(replace(self.state, doing=Doing.CONNECTING, prompt=None))
         if was_up and self.state.is_up and request == UpRequest():
             await self._client.extend_session(token)
         else:
             await self._client.up(replace(request, jwt=token))
+
+    async def _sign_out(self) -> None:
+        profile = self._profile
+        await self._client.logout()
+        await self._person.forget(profile)
+
+    async def _remove_profile(self, name: str) -> None:
+        await self._change_profiles(self._client.remove_profile(name))
+        await self._person.forget(name)
 
     async def _use_profile(self, name: str) -> None:
         was_up = self.state.is_up
@@ -188,10 +206,13 @@ class AppModel(QObject):
     async def _save_after(self, former: asyncio.Task[None] | None, work: Work) -> None:
         if former is not None:
             await asyncio.wait([former])
+        failure: Failure | None = None
         try:
             await work()
         except CoveyError as error:
-            self._show(replace(self.state, failure=Failure.of(error)))
+            failure = Failure.of(error)
+            self._show(replace(self.state, failure=failure))
+        self.saved.emit(failure)
 
     def _give_up(self) -> None:
         command, self._command = self._command, None
@@ -218,7 +239,11 @@ class AppModel(QObject):
         if failure is None:
             self.done.emit(doing)
 
-    def _on_prompt(self, prompt: Any) -> None:
+    @property
+    def _profile(self) -> str:
+        return self.state.status["profile"] if self.state.status is not None else DEFAULT_PROFILE
+
+    def _on_prompt(self, prompt: Prompt) -> None:
         if self._command is not None:
             self._show(replace(self.state, prompt=prompt))
 

@@ -71,3 +71,16 @@ def save(folder: Path, settings: AppSettings) -> None:
         with contextlib.suppress(OSError):
             os.unlink(name)
         raise
+
+
+class Kept:
+    """The settings in force, and where they are kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.now = load(folder)
+
+    def keep(self, wanted: AppSettings) -> None:
+        """Raises OSError when they can't be written; they are in force all the same."""
+        self.now = wanted
+        save(self._folder, wanted)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from protocol.errors import CoveyError
+from app.login.prompt import Prompt
+from protocol.errors import CoveyError, HelperNotRunning, NoPermission
 from protocol.local_api import Preferences, ProfilesDocument, StatusDocument
 from protocol.version import VERSION
 
@@ -53,7 +54,7 @@ class AppState:
     """Attributes:
     status: the last one that the helper told; None before the first and while the helper is missing.
     heard: when the helper last answered anything, in seconds since 1970; 0 for never.
-    fault: why the helper is missing, or what is wrong with what it says.
+    fault: why the helper is missing, or what is wrong with what it says; then there is no status.
     doing: the command under way.
     failure: what the last command failed with, until the next one begins.
     prompt: what the person has to do to sign in, while that is under way.
@@ -67,7 +68,7 @@ class AppState:
     failure: Failure | None = None
     profiles: ProfilesDocument | None = None
     preferences: Preferences | None = None
-    prompt: Any = None
+    prompt: Prompt | None = None
 
     @property
     def is_outdated(self) -> bool:
@@ -98,8 +99,9 @@ class AppState:
         return replace(self, helper=helper, status=status, heard=now, fault=None)
 
     def missed(self, error: CoveyError) -> "AppState":
-        """Nobody listens; what was known of the tunnel is not known any more."""
-        return replace(self, helper=Helper.MISSING, status=None, profiles=None, preferences=None, fault=Failure.of(error))
+        """Nobody listens, or nobody that we understand; what was known of the tunnel is not known any more."""
+        helper = Helper.MISSING if isinstance(error, HelperNotRunning | NoPermission) else Helper.ANSWERING
+        return replace(self, helper=helper, status=None, profiles=None, preferences=None, fault=Failure.of(error))
 
     def silenced(self) -> "AppState":
         """The helper did not answer in time."""

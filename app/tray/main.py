@@ -50,13 +50,15 @@ async def tray_main(app: "QApplication", options: argparse.Namespace, instance: 
     """Run until a person quits."""
     from app.helper_client import HelperClient
     from app.model import AppModel
-    from app.settings import config_folder
+    from app.settings import Kept, config_folder
     from app.tray.instance import Call
+    from app.tray.person import PersonHere
     from app.tray.program import Program
-    from app.tray.signing_in import sign_in
 
-    model = AppModel(HelperClient(options.socket), sign_in)
-    program = Program(app, model, config_folder())
+    client = HelperClient(options.socket)
+    person = PersonHere(client)
+    model = AppModel(client, person)
+    program = Program(app, model, person, Kept(config_folder()))
     instance.called.connect(program.on_called)
     instance.listen()
     program.start(Call(options.link, options.profile, options.show_window), is_hidden=options.hidden)
@@ -66,6 +68,7 @@ async def tray_main(app: "QApplication", options: argparse.Namespace, instance: 
         instance.release()
         await program.close()
         await model.close()
+        await person.close()
     return 0
 
 

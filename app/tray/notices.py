@@ -14,6 +14,7 @@ from app.tray.names import one_line
 from app.tray.view import session_line, state_line
 
 LOST_AFTER = 30.0  # seconds without what was there
+SIGN_IN_AFTER = 5.0  # seconds that a silent sign-in has
 WARNINGS = (timedelta(minutes=10), timedelta(days=1))  # before the session ends, the most urgent first
 MAX_TEXT = 250  # characters; Windows cuts at 255
 
@@ -43,7 +44,8 @@ class Notices:
         self._was_usable = False
         self._lost_since: float | None = None
         self._said_lost = False
-        self._needed_sign_in = False
+        self._sign_in_since: float | None = None
+        self._said_sign_in = False
         self._session: datetime | None = None
         self._warned: set[timedelta] = set()
         self._began = False  # a status was seen
@@ -54,7 +56,7 @@ class Notices:
             return []
         found = self._connection(state, now)
         if state.helper is Helper.ANSWERING and state.status is not None:
-            found += self._sign_in(state) + self._session_end(state, now)
+            found += self._sign_in(state, now) + self._session_end(state, now)
             self._began = True
         return found
 
@@ -85,11 +87,17 @@ class Notices:
         why = status["error"]["sentence"] if status is not None and status["error"] is not None else state_line(state, now)
         return [Notice(Kind.LOST, "Covey has lost the connection", _text(why))]
 
-    def _sign_in(self, state: AppState) -> list[Notice]:
-        needed = state.needs_sign_in and state.doing is not Doing.SIGNING_IN
-        is_new, self._needed_sign_in = needed and not self._needed_sign_in, needed
-        if not is_new:
+    def _sign_in(self, state: AppState, now: datetime) -> list[Notice]:
+        if not state.needs_sign_in:
+            self._sign_in_since, self._said_sign_in = None, False
             return []
+        if state.doing is not None:
+            return []
+        if self._sign_in_since is None:
+            self._sign_in_since = now.timestamp()
+        if self._said_sign_in or now.timestamp() - self._sign_in_since < SIGN_IN_AFTER:
+            return []
+        self._said_sign_in = True
         error = state.status["error"] if state.status else None
         text = error["sentence"] if error else "Covey connects again once you have signed in."
         return [Notice(Kind.SIGN_IN_NEEDED, "Sign in to Covey", _text(text))]

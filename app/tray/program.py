@@ -4,17 +4,18 @@ import asyncio
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QApplication
 
+from app.autostart import autostart
 from app.model import AppModel
 from app.notify import notifier
-from app.settings import AppSettings, load, save
+from app.settings import Kept
 from app.state import AppState, Helper
 from app.tray.instance import Call
 from app.tray.notices import Notices
+from app.tray.person import PersonHere
 from app.tray.places import TrayPlace
 from app.tray.tray import Tray
 from app.tray.view import Action, Do, tray_view
@@ -31,18 +32,17 @@ class Program(QObject):
     quitting: set when a person wants the program to end.
     """
 
-    def __init__(self, app: QApplication, model: AppModel, folder: Path) -> None:
+    def __init__(self, app: QApplication, model: AppModel, person: PersonHere, kept: Kept) -> None:
         super().__init__()
         self.quitting = asyncio.Event()
-        self._app, self._model, self._folder = app, model, folder
-        self._settings = load(folder)
+        self._app, self._model, self._kept = app, model, kept
         self._tray, self._place = Tray(), TrayPlace()
-        self._windows = Windows(model)
+        self._windows = Windows(model, kept, autostart())
         self._notices = Notices()
         self._notifier = notifier(self._windows.open)
         self._notifying: set[asyncio.Task[None]] = set()
         self._profile: str | None = None  # to use once the helper answers
-        self._may_connect = self._settings.connect_on_start
+        self._may_connect = kept.now.connect_on_start
         self._clock = QTimer(self)
         self._clock.setInterval(TICK)
         self._tray.asked.connect(self.on_asked)
@@ -50,9 +50,11 @@ class Program(QObject):
         self._place.appeared.connect(self._tray.register)
         self._place.vanished.connect(self._tray.withdraw)
         self._windows.asked.connect(self.on_asked)
+        self._windows.open_asked.connect(person.open_page)
         self._windows.closed.connect(self._on_window_closed)
-        self._clock.timeout.connect(self._redraw)
+        self._clock.timeout.connect(self._on_tick)
         model.changed.connect(self._on_changed)
+        model.changed.connect(person.on_changed)
 
     def start(self, call: Call, *, is_hidden: bool) -> None:
         """`is_hidden`: started with the session, when a panel may still be on its way."""
@@ -91,8 +93,16 @@ class Program(QObject):
                 self._app.clipboard().setText(text)
             case Action(Do.USE_PROFILE, name):
                 self._model.use_profile(name)
-            case Action(Do.OPEN | Do.ACCOUNTS | Do.SETTINGS | Do.TROUBLESHOOT | Do.ABOUT):
+            case Action(Do.OPEN):
                 self._windows.open()
+            case Action(Do.ACCOUNTS):
+                self._windows.open_accounts()
+            case Action(Do.SETTINGS):
+                self._windows.open_settings()
+            case Action(Do.TROUBLESHOOT):
+                self._windows.open_troubleshoot()
+            case Action(Do.ABOUT):
+                self._windows.open_about()
             case Action(Do.QUIT):
                 self.quitting.set()
 
@@ -104,17 +114,6 @@ class Program(QObject):
             self._windows.open_first_run(call.link)
         elif call.shows_window:
             self._windows.open()
-
-    # ---- settings
-
-    @property
-    def settings(self) -> AppSettings:
-        return self._settings
-
-    def keep_settings(self, wanted: AppSettings) -> None:
-        """Raises OSError when they can't be written; they are in force all the same."""
-        self._settings = wanted
-        save(self._folder, wanted)
 
     # ---- what happens
 
@@ -134,11 +133,15 @@ class Program(QObject):
         if may_connect and state.is_set_up and state.status["daemonStatus"] == "Idle":
             self._model.connect_()
 
+    def _on_tick(self) -> None:
+        self._redraw()
+        self._windows.redraw()
+
     def _redraw(self) -> None:
         now = datetime.now(UTC)
         self._tray.show(tray_view(self._model.state, now))
         for notice in self._notices.handle(self._model.state, now):
-            if notice.kind.value not in self._settings.silenced:
+            if notice.kind.value not in self._kept.now.silenced:
                 self._say(notice.title, notice.text)
 
     def _say(self, title: str, text: str) -> None:
@@ -151,7 +154,7 @@ class Program(QObject):
             self._tray.notify(title, text)
 
     def _on_looked_at(self, is_open: bool) -> None:
-        self._model.watchers += 1 if is_open else -1
+        self._model.watch(is_open)
         if is_open:
             self._model.read_profiles()
 
@@ -166,9 +169,9 @@ class Program(QObject):
         if self._place.is_there:
             return
         self._windows.open()
-        if not self._settings.told_about_tray:
+        if not self._kept.now.told_about_tray:
             self._say("Covey is here as a window", "This desktop shows no tray icons.")
             try:
-                self.keep_settings(replace(self._settings, told_about_tray=True))
+                self._kept.keep(replace(self._kept.now, told_about_tray=True))
             except OSError as error:
                 log.warning("the settings can't be written: %s", error)

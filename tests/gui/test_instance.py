@@ -36,7 +36,8 @@ def test_the_second_start_hands_over_what_it_was_started_for(folder: Path) -> No
             assert await handed_over(folder, call)
         assert called == wanted
         first.release()
-        assert (second := Instance(folder)).claim()
+        second = Instance(folder)
+        assert second.claim()
         second.release()
 
     in_qt(test)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,17 @@ import pytest
 
 from app import watch
 from app.helper_client import HelperClient
-from app.model import AppModel, OnPrompt
-from app.state import AppState, Doing, Helper
+from app.login.prompt import OnPrompt, Prompt
+from app.model import AppModel
+from app.state import AppState, Doing, Failure, Helper
 from helper.local_api.listener import serve
 from protocol.errors import LoginNeeded, ServerUnreachable, SignInRefused
-from protocol.join_link import ServerLocation
-from protocol.local_api import UpRequest
+from protocol.local_api import Preferences, UpRequest
 from protocol.sign_in import SignInFlow
 from tests.gui.conftest import in_qt, until
-from tests.unit.helper.local_api.scripted import ScriptedController, peer, status_document
+from tests.unit.helper.local_api.scripted import FLOW, ScriptedController, peer, status_document
 
-FLOW = SignInFlow(ServerLocation(("vpn.example.org",)))
+PROMPT = Prompt("browser", "https://vpn.example.org/oauth2/auth", "", 300.0, "https://vpn.example.org/oauth2/auth")
 
 
 class Person:
@@ -31,10 +32,13 @@ class Person:
         self.arrives = asyncio.Event()
         self.asked_anew: list[bool] = []
         self.gave_up = False
+        self.forgotten: list[str] = []
+        self.flows: list[SignInFlow] = []
 
-    async def __call__(self, flow: SignInFlow, on_prompt: OnPrompt, *, anew: bool) -> str:
+    async def token(self, flow: SignInFlow, profile: str, on_prompt: OnPrompt, *, anew: bool) -> str:
         self.asked_anew.append(anew)
-        on_prompt("open https://vpn.example.org/oauth2/auth")
+        self.flows.append(flow)
+        on_prompt(PROMPT)
         try:
             await self.arrives.wait()
         except asyncio.CancelledError:
@@ -43,6 +47,9 @@ class Person:
         if self.failure is not None:
             raise self.failure
         return "a.b.c"
+
+    async def forget(self, profile: str) -> None:
+        self.forgotten.append(profile)
 
 
 class Scene:
@@ -146,18 +153,13 @@ def needs_sign_in(there: Scene) -> None:
     """The server wants a token."""
     plain_up = there.controller.up
 
-    async def up(request: UpRequest) -> None:
+    async def up(request: UpRequest, uid: int | None = None) -> None:
         if request.jwt is None:
             there.controller.calls.append(request)
             raise LoginNeeded("This server wants you to sign in.")
-        await plain_up(request)
-
-    async def flow(_: HelperClient, **place: str | None) -> SignInFlow:
-        there.controller.calls.append(place)
-        return FLOW
+        await plain_up(request, uid)
 
     there.controller.up = up  # type: ignore[method-assign]
-    there.model._client.sign_in_flow = flow.__get__(there.model._client)  # type: ignore[method-assign]
 
 
 def test_connect_signs_in_where_the_server_wants_it(folder: Path) -> None:
@@ -165,16 +167,16 @@ def test_connect_signs_in_where_the_server_wants_it(folder: Path) -> None:
         async with scene(folder) as there:
             needs_sign_in(there)
             there.model.connect_(UpRequest(join_link="covey://vpn.example.org:443/join"))
-            await there.until(prompt="open https://vpn.example.org/oauth2/auth")
+            await there.until(prompt=PROMPT)
             there.person.arrives.set()
             state = await there.until(doing=None)
             assert state.is_up
             assert state.prompt is None
             assert there.doings == [None, Doing.CONNECTING, Doing.SIGNING_IN, Doing.CONNECTING, None]
             assert there.person.asked_anew == [False]
-            place = {"management_url": None, "join_link": "covey://vpn.example.org:443/join"}
-            with_token = UpRequest(join_link="covey://vpn.example.org:443/join", jwt="a.b.c")
-            assert there.controller.calls == [UpRequest(join_link=place["join_link"]), place, with_token]
+            place = UpRequest(join_link="covey://vpn.example.org:443/join")
+            assert there.controller.calls == [place, ("sign-in-flow", place), replace(place, jwt="a.b.c")]
+            assert there.person.flows == [FLOW]
 
     in_qt(test)
 
@@ -184,7 +186,7 @@ def test_sign_in_can_be_given_up_without_a_word_to_the_helper(folder: Path) -> N
         async with scene(folder) as there:
             needs_sign_in(there)
             there.model.connect_()
-            await there.until(doing=Doing.SIGNING_IN, prompt="open https://vpn.example.org/oauth2/auth")
+            await there.until(doing=Doing.SIGNING_IN, prompt=PROMPT)
             there.model.cancel()
             state = there.model.state
             assert (state.doing, state.prompt, state.failure) == (None, None, None)
@@ -225,19 +227,13 @@ def test_sign_in_again_keeps_a_tunnel_that_is_up(folder: Path) -> None:
     async def test() -> None:
         async with scene(folder) as there:
             needs_sign_in(there)
-            extended: list[str] = []
-
-            async def extend(_: HelperClient, jwt: str) -> str:
-                extended.append(jwt)
-                return "2026-05-05T03:02:01Z"
-
-            there.model._client.extend_session = extend.__get__(there.model._client)  # type: ignore[method-assign]
+            await until(lambda: there.controller.watchers)
             there.controller.show(status_document(peer()))
             await until(lambda: there.model.state.is_up, there.model.changed)
             there.person.arrives.set()
             there.model.sign_in()
             await there.until(doing=None)
-            assert extended == ["a.b.c"]
+            assert there.controller.calls == [("sign-in-flow", UpRequest()), ("extend-session", "a.b.c")]
             assert there.model.state.is_up
 
     in_qt(test)
@@ -263,24 +259,81 @@ def test_a_helper_that_goes_and_comes_is_shown_so(folder: Path) -> None:
     in_qt(test)
 
 
-def test_preferences_and_accounts_wait_for_each_other_and_for_nothing_else(folder: Path) -> None:
+def test_signing_out_forgets_what_is_kept(folder: Path) -> None:
     async def test() -> None:
         async with scene(folder) as there:
-            order: list[str] = []
-
-            async def add(_: HelperClient, name: str) -> Any:
-                order.append(f"add {name}")
-                await asyncio.sleep(0)
-                order.append(f"added {name}")
-                return {"active": "default", "profiles": [{"name": name, "server": "", "email": ""}]}
-
-            there.model._client.add_profile = add.__get__(there.model._client)  # type: ignore[method-assign]
-            there.model.add_profile("a")
-            there.model.add_profile("b")
-            there.model.connect_()
-            await until(lambda: there.model.state.profiles and there.model.state.profiles["profiles"][0]["name"] == "b")
-            assert order == ["add a", "added a", "add b", "added b"]
+            there.model.sign_out()
             await there.until(doing=None)
-            assert there.model.state.is_up
+            assert there.controller.calls == ["logout"]
+            assert there.person.forgotten == ["default"]
+
+    in_qt(test)
+
+
+def accounts(state: AppState) -> list[str]:
+    return [profile["name"] for profile in state.profiles["profiles"]] if state.profiles else []
+
+
+def test_accounts_are_added_used_and_removed(folder: Path) -> None:
+    async def test() -> None:
+        async with scene(folder) as there:
+            model = there.model
+            await until(lambda: accounts(model.state) == ["default"], model.changed)
+            model.add_profile("work")
+            model.add_profile("home")
+            await until(lambda: accounts(model.state) == ["default", "work", "home"], model.changed)
+            model.use_profile("work")
+            await there.until(doing=None)
+            assert model.state.profiles is not None
+            assert model.state.profiles["active"] == "work"
+            model.remove_profile("home")
+            await until(lambda: accounts(model.state) == ["default", "work"], model.changed)
+            await until(lambda: there.person.forgotten == ["home"])
+            assert there.controller.calls == [("add", "work"), ("add", "home"), ("use", "work"), ("remove", "home")]
+
+    in_qt(test)
+
+
+def test_changing_the_account_while_connected_connects_the_other(folder: Path) -> None:
+    async def test() -> None:
+        async with scene(folder) as there:
+            there.controller.accounts.append({"name": "work", "server": "", "email": ""})
+            there.model.connect_()
+            await there.until(doing=None)
+            there.model.use_profile("work")
+            await there.until(doing=None)
+            assert there.controller.calls == [UpRequest(), ("use", "work"), UpRequest()]
+
+    in_qt(test)
+
+
+def test_preferences_are_read_and_changed_while_something_else_goes_on(folder: Path) -> None:
+    async def test() -> None:
+        async with scene(folder) as there:
+            there.controller.hold = asyncio.Event()
+            there.model.connect_()
+            there.model.read_preferences()
+            await until(lambda: there.model.state.preferences is not None, there.model.changed)
+            wanted: Preferences = {"wireguard_port": 51999, "mtu": 1400, "disable_routes": True, "disable_dns": False}
+            there.model.prefer(wanted)
+            await until(lambda: there.model.state.preferences == wanted, there.model.changed)
+            assert there.model.state.doing is Doing.CONNECTING
+            there.controller.hold.set()
+            await there.until(doing=None)
+
+    in_qt(test)
+
+
+def test_what_cannot_be_saved_is_said(folder: Path) -> None:
+    async def test() -> None:
+        async with scene(folder) as there:
+            results: list[Failure | None] = []
+            there.model.saved.connect(results.append)
+            there.model.remove_profile("nobody")
+            await until(lambda: results, there.model.saved)
+            assert results[0] is not None
+            assert results[0].code == "profile-unknown"
+            assert there.model.state.failure == results[0]
+            assert there.person.forgotten == []
 
     in_qt(test)
