@@ -25,6 +25,7 @@ BENCHES = {
     "relayed-throughput": "tests.bench.throughput:run_relayed",
     "idle": "tests.bench.idle:run",
     "turn-rate": "tests.bench.turn_rate:run",
+    "tray": "tests.bench.tray:run",
 }
 
 

@@ -1,10 +1,13 @@
 """`covey-lab demo`: two machines behind two NATs meet before your eyes, first by the relay, then directly."""
 
+import os
 import re
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
@@ -12,15 +15,18 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from tests.lab.desktop import Desktop
 from tests.lab.meeting import show_logs
 from tests.lab.nat import PORT_RESTRICTED
 from tests.lab.network import SERVER, Lab
-from tests.lab.node import PATIENCE, LabError, Node, wait_for
-from tests.lab.programs import Member, Server, Status
+from tests.lab.node import PATIENCE, LabError, Node, end, wait_for
+from tests.lab.programs import BIN, Member, Server, Status
 from tests.lab.traffic import start
 
 T = TypeVar("T")
 RELAY_COPY, DIRECT_COPY = 15_000_000, 40_000_000  # bytes
+LOOK = 15.0  # seconds that the window stays on a screen
+PICTURES = Path(__file__).parents[2] / "build/demo"
 PICTURE = """
   alice ── router 1 ══ internet ══ router 2 ── bob
  {alice:^9}              ║                {bob}
@@ -135,6 +141,7 @@ def perform(lab: Lab, story: Story) -> None:
     say("")
     with story.on_screen():
         figures = watch(story, alice, bob, lift, called)
+    show_tray(lab, story, alice)
     summary = Table(box=None, show_header=False, padding=(0, 2))
     for what, value in figures.items():
         summary.add_row(what, value)
@@ -182,6 +189,25 @@ def watch(story: Story, alice: Member, bob: Member, lift: Callable[[], None], ca
         "path": f"direct, {kinds['local']} {ends['local']} → {kinds['remote']} {ends['remote']}",
         "latency": f"{alice.peer(bob)['latency'] / 1e6:.1f} ms",
     }
+
+
+def show_tray(lab: Lab, story: Story, alice: Member) -> None:
+    """What alice sees: on this screen if there is one, else as a picture."""
+    if os.environ.get("DISPLAY"):
+        words = (str(BIN / "covey-tray"), "--socket", str(alice.socket), "--show-window")
+        tray = alice.node.spawn("covey-tray", *words)
+        story.tell(f"alice's tray and window are on your screen for {LOOK:g} s.")
+        try:
+            tray.wait(LOOK)
+        except subprocess.TimeoutExpired:
+            end(tray)
+        return
+    desktop = Desktop(alice.node, PICTURES)
+    desktop.start_covey(alice, "--show-window")
+    desktop.focus(desktop.wait_window("^Covey$"))
+    desktop.keys("Tab", "Tab", "Tab", "Tab", "Down")
+    picture = desktop.picture("alice")
+    story.tell(f"What alice sees is in {picture.relative_to(Path.cwd()) if picture.is_relative_to(Path.cwd()) else picture}")
 
 
 def shows(one: Member, other: Member, path: str) -> bool:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.lab.node import LabError, Node, Process, end, wait_for
+from tests.lab.programs import BIN, Member
 
 WIDTH, HEIGHT = 1280, 800
+COLOURS = 5  # that an icon has at least
 PANEL = 32  # pixels of the tray's height, at the lower right
 BROWSER_FLAGS = (
     "--no-sandbox --no-first-run --no-default-browser-check --disable-gpu --disable-dev-shm-usage --password-store=basic "
@@ -73,6 +75,22 @@ class Desktop:
     def stop_tray(self) -> None:
         end(self.tray)
 
+    def start_covey(self, member: Member, *flags: str) -> Process:
+        """Start the tray program for a member's helper, and wait until its icon is there."""
+        started = self.spawn("covey-tray", str(BIN / "covey-tray"), "--socket", str(member.socket), *flags)
+
+        def is_shown() -> bool:
+            if started.poll() is not None:
+                raise LabError(f"covey-tray ended: {self.node.log('covey-tray')[-600:]}")
+            return self.is_icon_drawn()
+
+        wait_for("the icon is in the tray", is_shown)
+        return started
+
+    def open_link(self, member: Member, link: str) -> None:
+        """As a desktop does with a covey:// link that somebody clicked."""
+        self.run(str(BIN / "covey-tray"), "--socket", str(member.socket), link)
+
     # ---- eyes
 
     def windows(self, title: str) -> list[str]:
@@ -92,6 +110,21 @@ class Desktop:
         self.run("import", "-window", "root", str(file))
         return file
 
+    def wait_menu(self) -> None:
+        """Wait for a menu: a window without a frame and without a title."""
+        wait_for("a menu is open", lambda: self.menus())
+
+    def menus(self) -> list[str]:
+        known = self.run("xdotool", "search", "--onlyvisible", "--class", "covey", check=False).split()
+        titled = self.windows("^Covey")
+        return [window for window in known if window not in titled and self._height(window) > PANEL]
+
+    def _height(self, window: str) -> int:
+        told = re.search(
+            r"^HEIGHT=(\d+)$", self.run("xdotool", "getwindowgeometry", "--shell", window, check=False), re.MULTILINE
+        )
+        return int(told[1]) if told else 0
+
     def icon_place(self) -> tuple[int, int]:
         """The middle of the tray's last icon."""
         window = self.wait_window("panel")
@@ -108,6 +141,11 @@ class Desktop:
         done = subprocess.run(words, capture_output=True, check=True, timeout=60)
         return done.stdout
 
+    def is_icon_drawn(self) -> bool:
+        """Whether there is more in the tray's place than the ground."""
+        pixels = self.icon_picture()
+        return len({pixels[at : at + 3] for at in range(0, len(pixels), 3)}) > COLOURS
+
     # ---- hands
 
     def click(self, x: int, y: int, button: int = 1) -> None:
@@ -115,6 +153,13 @@ class Desktop:
 
     def click_icon(self, button: int = 1) -> None:
         self.click(*self.icon_place(), button)
+
+    def choose_first(self) -> None:
+        """Open the tray's menu and take the first line that does something: Connect or Disconnect."""
+        self.click_icon(3)
+        self.wait_menu()
+        self.keys("Down")
+        self.keys("Return")
 
     def keys(self, *names: str) -> None:
         self.run("xdotool", "key", "--clearmodifiers", *names)

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -18,6 +19,7 @@ from tests.lab.node import PATIENCE, LabError, Node, Process, end, pids_in, wait
 
 BIN, OTHER_CLOCK = Path(sys.executable).parent, Path(__file__).with_name("other_clock.py")
 READY = "Covey server is up."  # covey-server says so once it serves
+NO_KEYRING = "PYTHON_KEYRING_BACKEND=keyring.backends.fail.Keyring"
 Status = dict[str, Any]
 
 
@@ -163,7 +165,17 @@ class Member:
 
     def covey(self, *words: str, check: bool = True, timeout: float = 2 * PATIENCE) -> Any:
         """Run the CLI; the result has `returncode`, `stdout` and `stderr`."""
-        return self.node.run(str(BIN / "covey"), "--socket", str(self.socket), *words, check=check, timeout=timeout)
+        return self.node.run(*self.covey_words(*words), check=check, timeout=timeout)
+
+    def covey_words(self, *words: str) -> tuple[str, ...]:
+        """The CLI as a person without a desktop runs it, at home in this member's folder."""
+        home = f"HOME={self.folder}", f"XDG_DATA_HOME={self.folder}/data", f"XDG_CONFIG_HOME={self.folder}/config"
+        bare = "-u", "DISPLAY", "-u", "WAYLAND_DISPLAY", "-u", "DBUS_SESSION_BUS_ADDRESS", "-u", "BROWSER"
+        return "env", *bare, *home, NO_KEYRING, str(BIN / "covey"), "--socket", str(self.socket), *words
+
+    def forget_tokens(self) -> None:
+        """Lose what would renew the session without the person."""
+        shutil.rmtree(self.folder / "data", ignore_errors=True)
 
     def keyfile(self, key: str) -> str:
         """The path of a file that holds this setup key."""
@@ -226,3 +238,38 @@ class Member:
         """Ping the other one, each time for so many seconds, until it answers."""
         address = other.address
         wait_for(f"{self.name} pings {other.name} ({address})", lambda: self.node.answers(address, within))
+
+
+class Login:
+    """`covey login --no-browser --json` as a script runs it: events as lines."""
+
+    def __init__(self, member: Member, *words: str) -> None:
+        self._member, self._title = member, f"covey-login{len(member.node.processes)}"
+        command = member.covey_words("login", "--no-browser", "--json", *words)
+        self._process = member.node.spawn(self._title, *command)
+        self._seen = 0
+
+    def event(self, kind: str) -> Status:
+        """Wait for the next event, which is of this kind."""
+
+        def next_line() -> Status | None:
+            lines = [line for line in self._member.node.log(self._title).splitlines() if line.startswith("{")]
+            if len(lines) > self._seen:
+                told: Status = json.loads(lines[self._seen])
+                return told
+            if self._process.poll() is not None:
+                raise LabError(f"covey login ended with {self._process.returncode}: {self._member.node.log(self._title)[-600:]}")
+            return None
+
+        told = wait_for(f"covey login says {kind}", next_line)
+        self._seen += 1
+        if told.get("event") != kind:
+            raise LabError(f"covey login said {told}, not {kind}")
+        return told
+
+    def ended(self) -> int:
+        """Its exit code, once it has ended."""
+        return self._process.wait(PATIENCE)
+
+    def end(self) -> None:
+        end(self._process)
