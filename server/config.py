@@ -153,6 +153,7 @@ class SignInOptions(BaseModel):
     use_id_token: bool = True
     redirect_urls: Annotated[tuple[Annotated[str, BeforeValidator(_redirect_url)], ...], Field(min_length=1)] = REDIRECT_URLS
     ask_again: Literal["login", "max-age", "no"] = "login"
+    device_flow: bool = True
     session_lifetime: Annotated[float, BeforeValidator(_lifetime)] | None = None
 
     @model_validator(mode="after")

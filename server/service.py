@@ -190,6 +190,7 @@ def _external(config: ServerConfig, issuer: str) -> ExternalSettings:
         use_id_token=options.use_id_token,
         redirect_urls=options.redirect_urls,
         ask_again=ASK_AGAIN[options.ask_again],
+        device_flow=options.device_flow,
         may_be_plain=config.plaintext,
     )
 

@@ -48,6 +48,7 @@ class ExternalSettings:
         audience: what tokens must name; the client id for ID tokens.
         use_id_token: False: apps hand in the access token, which must be a JWT.
         redirect_urls, ask_again: see `protocol.sign_in.Provider`.
+        device_flow: False: sign-in by a code is not offered, though the provider has it.
         may_be_plain: http is accepted for any host, not only for this machine.
     """
 
@@ -59,6 +60,7 @@ class ExternalSettings:
     use_id_token: bool = True
     redirect_urls: tuple[str, ...] = ()
     ask_again: str = "login"
+    device_flow: bool = True
     may_be_plain: bool = False
 
 
@@ -148,7 +150,7 @@ class ExternalProvider:
             use_id_token=settings.use_id_token,
             authorization_endpoint=endpoints.authorization,
             token_endpoint=endpoints.token,
-            device_auth_endpoint=endpoints.device,
+            device_auth_endpoint=endpoints.device if settings.device_flow else "",
             redirect_urls=settings.redirect_urls,
             ask_again=settings.ask_again,
         )

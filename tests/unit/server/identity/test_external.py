@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,11 @@ async def test_flows_and_keys_come_from_where_the_document_says(store: Store, we
     assert offer.redirect_urls == ("http://127.0.0.1:0/callback",)
     assert person.email == "alice@example.org"
     assert web.asked == [ISSUER + "/.well-known/openid-configuration", "https://id.example.org/keys"]
+
+
+async def test_a_flow_that_the_client_is_not_registered_for_is_not_offered(store: Store, web: Web) -> None:
+    async with provider(store, web, replace(SETTINGS, device_flow=False)) as found:
+        assert (await found.provider()).device_auth_endpoint == ""
 
 
 async def test_the_issuer_of_tokens_is_the_configured_one(store: Store, web: Web) -> None:
