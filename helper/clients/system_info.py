@@ -10,25 +10,31 @@ from collections.abc import Iterable
 from functools import cache
 
 from helper.netmon.snapshot import LocalAddress
-from protocol.generated.management_pb2 import NetworkAddress, PeerCapabilitySourcePrefixes, PeerSystemMeta
+from protocol.generated.management_pb2 import Flags, NetworkAddress, PeerCapabilitySourcePrefixes, PeerSystemMeta
+from protocol.local_api import Preferences
 
 NETBIRD_VERSION = "0.77.1"  # the release whose wire we speak: servers and peers switch features by it
 MAX_TEXT = 255  # characters; ours
 MAX_ADDRESSES = 64
 
 
-def system_meta(hostname: str | None, addresses: Iterable[LocalAddress]) -> PeerSystemMeta:
+def system_meta(
+    hostname: str | None, addresses: Iterable[LocalAddress], preferences: Preferences | None = None
+) -> PeerSystemMeta:
     """Describe this machine.
 
     Args:
         hostname: the name to go by; None: the system's. Servers make the DNS label from its first part.
         addresses: in any order; the same set gives the same message.
+        preferences: what the person does not want; the server then need not send it.
     """
     networks = sorted({f"{address.ip}/{address.prefix_length}" for address in addresses})
     meta = PeerSystemMeta()
     meta.CopyFrom(_machine())
     meta.hostname = _bounded(hostname or "") or _bounded(socket.gethostname()) or "unnamed"
     meta.networkAddresses.extend(NetworkAddress(netIP=network) for network in networks[:MAX_ADDRESSES])
+    if preferences and (preferences["disable_routes"] or preferences["disable_dns"]):
+        meta.flags.CopyFrom(Flags(disableClientRoutes=preferences["disable_routes"], disableDNS=preferences["disable_dns"]))
     return meta
 
 

@@ -1,17 +1,20 @@
-"""What the engine keeps over restarts: the settings, the last login and network map, written without stopping for trouble."""
+"""What the engine keeps of a profile over restarts: settings, login and network map, written without stopping for trouble."""
 
 import asyncio
 import logging
 import random
+import time
 from dataclasses import replace
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError
 
+from helper.engine.lease import Lease, Message
 from helper.engine.network_map import read_address
-from helper.settings import Settings, StateFolder
+from helper.settings import ProfileFolder, Settings
 from protocol.errors import NotSaved
 from protocol.generated.management_pb2 import LoginResponse, SyncResponse
+from protocol.join_link import ServerLocation
 
 log = logging.getLogger(__name__)
 M = TypeVar("M", LoginResponse, SyncResponse)
@@ -21,11 +24,18 @@ SAVE_MAP_AFTER = 2.0  # seconds: maps that come in a burst are written once
 
 
 class Memory:
-    """The state folder as the engine uses it. `settings` are those in force, saved or not."""
+    """A profile's folder as the engine uses it. Raises StateUnreadable.
 
-    def __init__(self, folder: StateFolder) -> None:
+    Attributes:
+        settings: those in force, saved or not.
+        lease: until when the person's sign-in lets us in.
+    """
+
+    def __init__(self, folder: ProfileFolder) -> None:
         self.folder = folder
+        self.private_key = folder.private_key()
         self.settings: Settings = folder.load()
+        self.lease = Lease(self.settings.session_ends)
         self._unsaved_map: bytes | None = None
 
     def change(self, **changes: object) -> None:
@@ -43,9 +53,23 @@ class Memory:
             self.change(wireguard_port=random.randint(*PORTS))
         return self.settings.wireguard_port
 
+    def hear(self, message: Message) -> None:
+        """Take in until when the server lets us in."""
+        if self.lease.hear(message, time.time()):
+            try:
+                self.change(session_ends=self.lease.ends)
+            except NotSaved as error:
+                log.warning("when the session ends was not saved: %s", error)
+
+    def joins(self, server: ServerLocation) -> None:
+        """Forget what belongs to another server, before anything of this one is kept."""
+        if server != self.settings.server:
+            self.folder.forget_map()
+            self.lease = Lease()
+
     def forget_server(self) -> None:
         self.folder.forget_server()
-        self.settings = self.folder.load()
+        self.settings, self.lease = self.folder.load(), Lease()
 
     def save_login(self, data: bytes) -> None:
         try:

@@ -1,12 +1,17 @@
 """What a session is made of, and whom it tells."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from helper.engine.lease import Lease
+from helper.preferences import DEFAULTS
 from helper.wireguard.device import Backend
 from protocol.generated.management_pb2 import LoginResponse, SyncResponse
 from protocol.join_link import ServerLocation
 from protocol.keys import PrivateKey
+from protocol.local_api import Preferences
+
+MTU = 1280  # bytes: what IPv6 demands of a link (RFC 8200, section 5); with WireGuard's own bytes nearly every path has room
 
 
 class AddressChanged(Exception):
@@ -17,7 +22,10 @@ class AddressChanged(Exception):
 class Plan:
     """What a session is made of; `name` is the interface's.
 
-    `came_from_disk`: login and map are those of an earlier time, so the server is asked anew before anything else.
+    Attributes:
+        came_from_disk: login and map are those of an earlier time, so the server is asked anew before anything else.
+        preferences: those in force when the session began.
+        lease: until when the person's sign-in lets us in; whoever hears the server tells it.
     """
 
     server: ServerLocation
@@ -28,10 +36,19 @@ class Plan:
     login: LoginResponse
     saved_map: SyncResponse | None = None
     came_from_disk: bool = False
+    preferences: Preferences = field(default_factory=lambda: DEFAULTS)
+    lease: Lease = field(default_factory=Lease)
+
+    @property
+    def mtu(self) -> int:
+        return self.preferences["mtu"] or MTU
 
 
 @dataclass(slots=True)
 class Callbacks:
+    """`heard`: the server said something, by which it lets us in."""
+
     on_change: Callable[[], None]
     save_map: Callable[[bytes], None]
     save_login: Callable[[bytes], None]
+    heard: Callable[[LoginResponse | SyncResponse], None]

@@ -21,6 +21,7 @@ from helper.engine.network_map import NetworkMap, RemotePeer, changes, read_addr
 from helper.engine.plan import AddressChanged, Callbacks, Plan
 from helper.engine.servers import read_stun_servers, read_turn_servers
 from helper.engine.signalling import Signalling
+from helper.engine.watch_end import watch_end
 from helper.ice.agent import SendStun
 from helper.ice.mux import Mux
 from helper.ledger.ledger import Ledger
@@ -34,7 +35,7 @@ from helper.relay.relay import Relay
 from helper.tap.tap import Tap, open_tap
 from helper.wireguard.device import Device, DeviceSettings, open_device
 from protocol.addresses import Address
-from protocol.errors import CoveyError, LoginNeeded, ServerUnreachable
+from protocol.errors import CoveyError, LoginNeeded, LoginRefused, ServerUnreachable
 from protocol.generated.management_pb2 import LoginResponse, NetbirdConfig, SyncResponse
 from protocol.join_link import ServerLocation
 from protocol.keys import PublicKey
@@ -60,7 +61,7 @@ class _Parts:
 
 
 class Session:
-    """Runs until cancelled, or until it raises AddressChanged, LoginNeeded or what stopped the device."""
+    """Runs until cancelled, or until it raises AddressChanged, LoginNeeded, LoginRefused or what stopped the device."""
 
     def __init__(self, plan: Plan, client: ManagementClient, ledger: Ledger, callbacks: Callbacks) -> None:
         self.plan, self._client, self._ledger, self._callbacks = plan, client, ledger, callbacks
@@ -85,7 +86,7 @@ class Session:
     async def run(self) -> None:
         """Bring everything up and keep it so."""
         plan = self.plan
-        settings = DeviceSettings(plan.name, plan.private_key, plan.port, (self.address,), backend=plan.backend)
+        settings = DeviceSettings(plan.name, plan.private_key, plan.port, (self.address,), plan.mtu, backend=plan.backend)
         async with open_device(settings, self._ledger) as device:
             with self._open_tap(device.port) as tap:
                 relay = Relay(
@@ -120,6 +121,9 @@ class Session:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._supervise_management(), name="management")
+                group.create_task(
+                    watch_end(self.plan.lease, self.management, self._ask_again, self._callbacks.on_change), name="session end"
+                )
                 group.create_task(self.signalling.run(), name="signal")
                 group.create_task(parts.relay.run(), name="relay")
                 group.create_task(self._poll_statistics(parts), name="statistics")
@@ -169,7 +173,7 @@ class Session:
                     self._synced(response)
                     self._announce()
                 raise ServerUnreachable("the server ended the stream")
-            except LoginNeeded:
+            except (LoginNeeded, LoginRefused):
                 if not logged_in:
                     raise
                 logged_in = False  # the login decides: it may be that only the stream was refused
@@ -185,12 +189,21 @@ class Session:
                 logged_in = logged_in and isinstance(error, ServerUnreachable)
                 await asyncio.sleep(delay)
 
+    async def _ask_again(self) -> None:
+        self._logged_in(await self._client.login(None))
+
+    def renewed(self, response: LoginResponse) -> None:
+        """Take up a login by which the person signed in again; the address must be the same."""
+        self._logged_in(response)
+        self._callbacks.on_change()
+
     def _logged_in(self, response: LoginResponse) -> None:
         try:
             address = read_address(response.peerConfig)
         except ValueError as error:
             raise ServerUnreachable(str(error)) from None
         self.login = response
+        self._callbacks.heard(response)
         self._callbacks.save_login(response.SerializeToString())
         if address != self.address:
             self._address_changed()
@@ -201,6 +214,7 @@ class Session:
         raise AddressChanged
 
     def _synced(self, response: SyncResponse) -> None:
+        self._callbacks.heard(response)
         if response.HasField("netbirdConfig"):
             self._configure(response.netbirdConfig)
         if response.HasField("NetworkMap") and response.Version == 0 and response.NetworkMap.HasField("peerConfig"):

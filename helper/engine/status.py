@@ -14,7 +14,7 @@ from helper.relay.relay import Relay
 from helper.settings import Settings
 from protocol import local_api as api
 from protocol.addresses import Address
-from protocol.errors import CoveyError, LoginNeeded, LoginRefused
+from protocol.errors import CoveyError, LoginNeeded, LoginRefused, SessionExpired
 from protocol.keys import PublicKey
 from protocol.version import VERSION
 
@@ -28,11 +28,13 @@ PEER_STATUS = {
 
 
 def status_document(
-    settings: Settings, own: PublicKey, session: Session | None, error: CoveyError | None, notes: list[str]
+    settings: Settings, own: PublicKey, session: Session | None, error: CoveyError | None, notes: list[str], profile: str
 ) -> api.StatusDocument:
     """Put the document together; without a session it says what is known."""
     now = get_running_loop().time()
     wall = time.time() - now  # what turns the loop's clock into seconds since 1970
+    if session and session.plan.lease.has_ended(wall + now, session.management.is_up):
+        error = SessionExpired("The session has ended; you have to sign in again.")
     parts = session.parts if session else None
     peers = [_peer(runner, session, now, wall) for runner in session.peers.values()] if session else []
     peers.sort(key=lambda peer: (peer["fqdn"], peer["publicKey"]))
@@ -47,9 +49,9 @@ def status_document(
         "ip": str(session.address) if session else "",
         "publicKey": own.text,
         "fqdn": session.fqdn if session else "",
-        "profile": api.DEFAULT_PROFILE,
-        "email": "",
-        "sessionExpiresAt": _iso(0),
+        "profile": profile,
+        "email": settings.email,
+        "sessionExpiresAt": iso(settings.session_ends or 0),
         "interface": parts.device.name if parts else "",
         "usesKernelInterface": parts.device.is_kernel if parts else False,
         "wireguardPort": parts.device.port if parts else settings.wireguard_port,
@@ -80,7 +82,7 @@ def _error(error: CoveyError | None) -> api.ErrorBody | None:
 def _link(link: Link | None, url: str, now: float, wall: float) -> api.LinkStatus:
     if link is None:
         return {"url": url, "connected": False, "error": "", "since": ""}
-    since = _iso(wall + link.since) if link.since else ""
+    since = iso(wall + link.since) if link.since else ""
     return {"url": link.url or url, "connected": link.is_up, "error": str(link.error or ""), "since": since}
 
 
@@ -115,12 +117,12 @@ def _peer(runner: PeerRunner, session: Session, now: float, wall: float) -> api.
         "iceCandidateType": kinds,
         "iceCandidateEndpoint": endpoints,
         "relayAddress": _relay_address(pair) if pair and relayed else "",
-        "lastWireguardHandshake": _iso(counted.last_handshake if counted else 0),
+        "lastWireguardHandshake": iso(counted.last_handshake if counted else 0),
         "transferReceived": counted.received if counted else 0,
         "transferSent": counted.sent if counted else 0,
         "latency": int((pair.round_trip or 0) * 1e9) if pair else 0,
         "lossPercent": round(pair.loss_percent, 1) if pair else 0.0,
-        "pathSince": _iso(wall + connection.path_since),
+        "pathSince": iso(wall + connection.path_since),
         "reason": reason(runner, session, now),
     }
 
@@ -146,7 +148,7 @@ def _relay_address(pair: Pair) -> str:
     return str(pair.base.relayed or pair.remote.address)
 
 
-def _iso(seconds: float) -> str:
+def iso(seconds: float) -> str:
     """A time as text; NetBird's zero time for never."""
     if not seconds:
         return "0001-01-01T00:00:00Z"

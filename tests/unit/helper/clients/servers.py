@@ -101,6 +101,7 @@ class Management:
         tokens: good ones; each is spent by its first use.
         ends: what extending a session gives, in seconds since 1970.
         lose_answers: so many logins with a token are taken, and then the connection breaks.
+        keeps_out: what those hear whom it knows, until they sign in.
     """
 
     def __init__(self, setup_key: str = "") -> None:
@@ -113,12 +114,13 @@ class Management:
         self.plain_refusal = grpc.StatusCode.PERMISSION_DENIED
         self.refusal: CoveyError | tuple[grpc.StatusCode, str] = (grpc.StatusCode.NOT_FOUND, "setup key is invalid")
         self.response = LoginResponse(netbirdConfig=NetbirdConfig(signal=HostConfig(uri="192.0.2.1:443")))
-        self.maps: asyncio.Queue[SyncResponse | grpc.StatusCode | None] = asyncio.Queue()
+        self.maps: asyncio.Queue[SyncResponse | grpc.StatusCode | CoveyError | None] = asyncio.Queue()
         self.is_silent = False
         self.lacks: set[str] = set()  # methods that this server does not have
         self.tokens: set[str] = set()
         self.ends = 0
         self.lose_answers = 0
+        self.keeps_out: CoveyError | None = None
         self.pkce: PKCEAuthorizationFlow | grpc.StatusCode | CoveyError = grpc.StatusCode.NOT_FOUND
         self.device: DeviceAuthorizationFlow | grpc.StatusCode | CoveyError = grpc.StatusCode.UNIMPLEMENTED
 
@@ -134,10 +136,13 @@ class Management:
         if login.jwtToken:
             await self._spend(login.jwtToken, context)
             self.known.add(peer)
+            self.keeps_out = None
             if self.lose_answers:
                 self.lose_answers -= 1
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "the connection broke")
             return self._sealed(self.response, peer)
+        if self.keeps_out is not None:
+            await self._refuse(self.keeps_out, context)
         if peer not in self.known and not login.setupKey:
             await context.abort(self.plain_refusal, "no peer auth method provided")
         if peer not in self.known and login.setupKey != self.setup_key:
@@ -149,9 +154,11 @@ class Management:
         peer = self._peer(request)
         if peer not in self.known:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "peer is not registered")
+        if self.keeps_out is not None:
+            await self._refuse(self.keeps_out, context)
         while (item := await self.maps.get()) is not None:
-            if isinstance(item, grpc.StatusCode):
-                await context.abort(item, "told so")
+            if not isinstance(item, SyncResponse):
+                await self._refuse(item, context)
             yield self._sealed(item, peer)
 
     async def SyncMeta(self, request: EncryptedMessage, context: grpc.aio.ServicerContext) -> Empty:
@@ -188,6 +195,7 @@ class Management:
         await self._spend(self._opened(ExtendAuthSessionRequest, request).jwtToken, context)
         answer = ExtendAuthSessionResponse()
         answer.sessionExpiresAt.seconds = self.ends
+        self.keeps_out = None
         return self._sealed(answer, self._peer(request))
 
     Job = None

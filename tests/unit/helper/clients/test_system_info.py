@@ -6,6 +6,7 @@ import pytest
 from helper.clients import system_info
 from helper.clients.system_info import MAX_ADDRESSES, MAX_TEXT, system_meta
 from helper.netmon.snapshot import LocalAddress
+from protocol.local_api import Preferences
 
 ADDRESSES = [
     LocalAddress("eth0", ipaddress.ip_address("192.168.1.5"), 24),
@@ -51,3 +52,11 @@ def test_a_machine_without_os_release_still_has_a_name(monkeypatch: pytest.Monke
         assert platform.system() == system_meta("alice", []).OS
     finally:
         system_info._machine.cache_clear()
+
+
+def test_what_the_person_does_not_want_is_said_and_nothing_else() -> None:
+    wanted: Preferences = {"wireguard_port": 51820, "mtu": 1420, "disable_routes": False, "disable_dns": False}
+    assert system_meta("alice", [], wanted) == system_meta("alice", [])
+    flags = system_meta("alice", [], {**wanted, "disable_routes": True}).flags
+    assert (flags.disableClientRoutes, flags.disableServerRoutes, flags.disableDNS) == (True, False, False)
+    assert system_meta("alice", [], {**wanted, "disable_dns": True}).flags.disableDNS

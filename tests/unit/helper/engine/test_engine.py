@@ -20,7 +20,8 @@ async def test_a_session_ends_even_if_whoever_asked_for_it_gives_up_during_the_g
     folder = StateFolder(tmp_path / "state")
     engine = Engine(folder, Options("covey-test"))
     session = asyncio.create_task(asyncio.Event().wait())
-    engine._session, engine._task = SimpleNamespace(say_goodbye=say_goodbye), session  # type: ignore[assignment]
+    supervisor = engine._supervisor
+    supervisor.session, supervisor.task = SimpleNamespace(say_goodbye=say_goodbye), session  # type: ignore[assignment]
     ending = asyncio.create_task(engine.stop())
     await saying.wait()
     ending.cancel()
