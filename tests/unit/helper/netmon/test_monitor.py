@@ -47,7 +47,7 @@ async def changes(machine: str) -> AsyncIterator[Changes]:
 
 
 async def next_of(changes: Changes) -> Snapshot:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return await changes.get()
 
 

@@ -30,7 +30,7 @@ class Arrivals(asyncio.Queue[Received]):
         self.put_nowait((data, sender, destination))
 
     async def next(self) -> Received:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await self.get()
 
 
@@ -49,7 +49,7 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 async def receive(one: socket.socket) -> tuple[bytes, Address]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         data, sender = await asyncio.get_running_loop().sock_recvfrom(one, 65536)
     return data, Address.of(*sender[:2])
 
