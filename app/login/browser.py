@@ -44,9 +44,9 @@ def commands(url: str, environment: Mapping[str, str]) -> list[list[str]]:
     path = environment.get("PATH")
     found = []
     for words in (*wished, *usual):
-        if words and shutil.which(words[0], path=path):
-            has_place = any("%s" in word for word in words)
-            found.append([word.replace("%s", url) for word in words] if has_place else [*words, url])
+        if words and (program := shutil.which(words[0], path=path)):
+            arguments = [word.replace("%s", url) for word in words[1:]]
+            found.append([program, *arguments] if "%s" in "".join(words) else [program, *arguments, url])
     return found
 
 

@@ -43,8 +43,8 @@ class PinnedProxy:
         self._jars: dict[str, dict[str, str]] = {}  # the server's cookies, by our own
 
     def address(self, url: str, origin: str) -> str:
-        """What the browser opens in place of a page of the server."""
-        return origin + url.removeprefix(self._origin)
+        """What the browser opens in place of a page of the server; other places stay as they are."""
+        return origin + url.removeprefix(self._origin) if url.startswith(f"{self._origin}/") else url
 
     def serves(self, request: web.BaseRequest) -> bool:
         is_plain = ".." not in request.path and "\\" not in request.path

@@ -5,7 +5,6 @@ section 3.1.3.7), and only looks whether the server can be meant to take it.
 """
 
 import base64
-import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -56,10 +55,8 @@ def read_tokens(
     if provider.audience and provider.audience not in _audience(claims):
         raise SignInRefused("The provider gave a token that is meant for somebody else (its audience is wrong).", WRONG_TOKEN)
     identity = claims_of(id_token) if id_token else None
-    if nonce and (id_token or provider.use_id_token):
-        found = (identity or {}).get("nonce")
-        if not isinstance(found, str) or not hmac.compare_digest(found.encode(), nonce.encode()):
-            raise SignInRefused("The provider gave the token of another sign-in (its nonce is wrong).", "Sign in again.")
+    if nonce and (id_token or provider.use_id_token) and (identity or {}).get("nonce") != nonce:
+        raise SignInRefused("The provider gave the token of another sign-in (its nonce is wrong).", "Sign in again.")
     if issuer and identity is not None and identity.get("iss") != issuer:
         raise SignInRefused("Another provider than the one that signed you in made the token.", "Sign in again.")
     return Tokens(jwt, refresh_token or former_refresh_token, _email({**claims, **(identity or {})}), _expiry(claims))
