@@ -60,6 +60,7 @@ async def test_everybody_is_told_in_a_sealed_message() -> None:
 
 async def test_a_server_that_does_not_answer_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signalling, "FAREWELL", 0.05)
+    monkeypatch.setattr("helper.clients.signal.SEND_TIMEOUT", 10 * BOUND)
     async with alice_at(Deaf()) as alice, asyncio.timeout(BOUND):
         await alice.farewell(FAREWELL)
 
