@@ -26,7 +26,6 @@ def application(argv: list[str]) -> QApplication:
     found = QApplication.instance()
     app = found if isinstance(found, QApplication) else QApplication(argv)
     app.setApplicationName("covey")
-    app.setApplicationDisplayName("Covey")
     app.setDesktopFileName("covey")
     app.setQuitOnLastWindowClosed(False)
     return app
@@ -44,14 +43,10 @@ def run(main: Callable[[QApplication], Coroutine[Any, Any, int]], argv: list[str
     asyncio.set_event_loop(loop)
     loop.set_default_executor(_Workers(WORKERS, thread_name_prefix="covey"))
     try:
-        return loop.run_until_complete(_until_told(main(app)))
+        return loop.run_until_complete(_whole(main(app)))
     finally:
-        try:
-            loop.run_until_complete(_end_tasks())
-            loop.run_until_complete(loop.shutdown_asyncgens())
-        finally:
-            loop.close()
-            asyncio.set_event_loop(None)
+        loop.close()
+        asyncio.set_event_loop(None)
 
 
 def leave(code: int) -> None:
@@ -67,6 +62,15 @@ class _Workers(ThreadPoolExecutor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         super().shutdown(wait=False, cancel_futures=True)
+
+
+async def _whole(main: Coroutine[Any, Any, int]) -> int:
+    """`main`, and then an orderly end: what still ran when the loop stops would run on without a running loop in qasync."""
+    try:
+        return await _until_told(main)
+    finally:
+        await _end_tasks()
+        await asyncio.get_running_loop().shutdown_asyncgens()
 
 
 async def _until_told(main: Coroutine[Any, Any, int]) -> int:
