@@ -43,6 +43,9 @@ class Program(QObject):
         self._notifying: set[asyncio.Task[None]] = set()
         self._profile: str | None = None  # to use once the helper answers
         self._may_connect = kept.now.connect_on_start
+        self._panel_wait = QTimer(self)
+        self._panel_wait.setSingleShot(True)
+        self._panel_wait.timeout.connect(self._open_without_tray)
         self._clock = QTimer(self)
         self._clock.setInterval(TICK)
         self._tray.asked.connect(self.on_asked)
@@ -64,10 +67,11 @@ class Program(QObject):
         self._model.start()
         self.on_called(call)
         if not call.shows_window and call.link is None:
-            QTimer.singleShot(TRAY_WAIT if is_hidden and not self._place.is_there else 0, self._open_without_tray)
+            self._panel_wait.start(TRAY_WAIT if is_hidden else 0)
 
     async def close(self) -> None:
         self._clock.stop()
+        self._panel_wait.stop()
         self._place.stop()
         self._tray.withdraw()
         self._windows.close()

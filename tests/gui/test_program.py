@@ -16,7 +16,7 @@ from app.screens.main_window import MainWindow
 from app.screens.settings_dialog import SettingsDialog
 from app.settings import AppSettings, Kept, load, save
 from app.state import Helper
-from app.tray import places, program
+from app.tray import places
 from app.tray.instance import Call
 from app.tray.person import PersonHere
 from app.tray.program import Program
@@ -91,7 +91,6 @@ def tray(monkeypatch: pytest.MonkeyPatch) -> Tray:
     desktop = Tray()
     monkeypatch.setattr(QSystemTrayIcon, "isSystemTrayAvailable", lambda: desktop.is_there)
     monkeypatch.setattr(places, "LOOK_EVERY", 10)
-    monkeypatch.setattr(program, "TRAY_WAIT", 50)
     return desktop
 
 
