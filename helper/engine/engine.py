@@ -162,7 +162,7 @@ class Engine:
             if profile == self._profiles.active:
                 return
             memory = Memory(self._profiles.folder(profile))
-            wanted = self._memory.settings.wanted and memory.settings.server is not None
+            wanted = self._memory.settings.wanted
             await self._end_session()
             try:
                 if profile not in self._profiles.names:

@@ -86,9 +86,11 @@ def refusal(action: Action, *, belongs_to_another: bool = False) -> NoPermission
 
 def redacted(status: StatusDocument) -> StatusDocument:
     """What everyone may see: names, overlay addresses and states, but no endpoints, no keys of others, and not who signed in."""
-    peers = status["peers"]
+    peers, error = status["peers"], status["error"]
     details = [_redacted_peer(peer) for peer in peers["details"]]
-    return {**status, "email": "", "candidates": [], "peers": {**peers, "details": details}}
+    if error is not None and status["email"]:
+        error = {**error, "sentence": error["sentence"].replace(status["email"], "this person")}
+    return {**status, "email": "", "error": error, "candidates": [], "peers": {**peers, "details": details}}
 
 
 def _redacted_peer(peer: PeerStatus) -> PeerStatus:

@@ -13,7 +13,7 @@ import pytest
 from helper.engine.engine import Engine, Options
 from helper.settings import StateFolder
 from helper.wireguard.device import DeviceSettings
-from protocol.errors import CoveyError
+from protocol.errors import CoveyError, PortTaken
 from protocol.generated.management_pb2 import (
     HostConfig,
     LoginResponse,
@@ -84,15 +84,22 @@ class Server(Management):
 
 
 class Machine:
-    """Attributes: opened: settings of every interface ever; open: how many there are now."""
+    """Attributes:
+    opened: settings of every interface ever.
+    open: how many there are now.
+    taken: ports that somebody else holds.
+    """
 
     def __init__(self) -> None:
         self.opened: list[DeviceSettings] = []
         self.open = 0
+        self.taken: set[int] = set()
 
     @asynccontextmanager
     async def device(self, settings: DeviceSettings, ledger: object) -> AsyncIterator[object]:
         self.opened.append(settings)
+        if settings.port in self.taken:
+            raise PortTaken(f"UDP port {settings.port} is taken")
         self.open += 1
         try:
             yield SimpleNamespace(

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from helper.engine.engine import Engine
-from protocol.errors import NotSaved, ProfileInUse, ProfileUnknown, SessionExpired, UsageError
+from protocol.errors import NotSaved, PortTaken, ProfileInUse, ProfileUnknown, SessionExpired, UsageError
 from protocol.local_api import UpRequest
 from tests.unit.helper.engine.conftest import Machine, Server, in_state, started, token, until
 
@@ -88,6 +88,8 @@ async def test_a_new_account_is_nobody_s_and_joined_nowhere(engine: Engine, serv
     status = engine.status()
     assert (status["daemonStatus"], status["management"]["url"], status["email"], machine.open) == ("Idle", "", "", 0)
     assert engine.owner() is None
+    await engine.use_profile("default")
+    await until(engine, in_state("Connected"))
 
 
 async def test_an_account_whose_session_ended_does_not_keep_the_other_from_coming_up(two: Engine, other: Server) -> None:
@@ -183,6 +185,25 @@ async def test_the_command_line_s_port_comes_first_and_that_is_said(
     async with started(tmp_path / "state") as engine:
         assert engine.preferences()["wireguard_port"] == 51999
         assert engine.status()["notes"] == []
+
+
+async def test_a_preferred_port_that_is_taken_is_said_and_not_exchanged(engine: Engine, server: Server, machine: Machine) -> None:
+    machine.taken.add(51999)
+    engine.prefer({"wireguard_port": 51999})
+    with pytest.raises(PortTaken):
+        await sign_in(engine, server, ALICE)
+    assert in_state("Idle", "port-taken")(engine.status())
+    machine.taken.clear()
+    await engine.up(UpRequest())
+    assert machine.opened[-1].port == 51999
+
+
+async def test_a_port_that_was_chosen_and_is_taken_is_exchanged(engine: Engine, server: Server, machine: Machine) -> None:
+    await sign_in(engine, server, ALICE)
+    await engine.down()
+    machine.taken.add(machine.opened[-1].port)
+    await engine.up(UpRequest())
+    assert machine.opened[-1].port not in machine.taken
 
 
 async def test_a_wrong_preference_changes_nothing(engine: Engine) -> None:

@@ -1,6 +1,8 @@
 import pytest
 
 from helper.local_api.permissions import Action, Caller, Standing, is_trusted, may, redacted, refusal
+from protocol.errors import UserBlocked
+from protocol.local_api import error_body
 from tests.unit.helper.local_api.scripted import peer, relayed, status_document
 
 OWN, GROUP = 990, 750
@@ -51,6 +53,7 @@ def test_who_may_do_what(caller: Standing, owner: int | None, at_screen: int | N
 
 def test_a_stranger_sees_states_but_no_keys_no_endpoints_and_no_e_mail_of_others() -> None:
     document = {**status_document(peer("bob", 2), relayed("carol", 3)), "email": "alice@example.org"}
+    document["error"] = error_body(UserBlocked("alice@example.org was blocked"))  # type: ignore[typeddict-item]
     seen = redacted(document)  # type: ignore[arg-type]
     for secret in ("alice@example.org", "bobKEY", "carolKEY", "192.0.2.1", "198.51.100.7", "203.0.113.9:50001"):
         assert secret in str(document)
