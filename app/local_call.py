@@ -3,6 +3,7 @@
 Scripts ask for the status again and again; what asyncio, aiohttp and typer cost to import would be most of the answer's time.
 """
 
+import errno
 import json
 import socket
 import sys
@@ -73,6 +74,8 @@ def failure_of(error: OSError | ValueError, path: object) -> CoveyError:
     cause = getattr(error, "os_error", error)  # aiohttp wraps it
     if isinstance(cause, PermissionError):
         return NoPermission(f"You may not use the helper's socket {path}.")
+    if isinstance(cause, BlockingIOError) or getattr(cause, "errno", None) == errno.ENOTCONN:
+        return TimedOut("The helper takes no more calls, for it has answered none for long.", "Restart it, and look at its log.")
     if isinstance(cause, BrokenPipeError | ConnectionResetError):
         return HelperNotRunning("The helper ended while it was asked.")
     return HelperNotRunning(f"No helper listens at {path}.")

@@ -45,12 +45,12 @@ class Person(Protocol):
 class AppModel(QObject):
     """Signals:
     changed: the state is another; the argument is the new AppState.
-    done: a command ended well; the argument is its Doing.
+    ended: a command ended; the arguments are its Doing, and its Failure or None.
     saved: a change of accounts or preferences ended; the argument is its Failure, or None.
     """
 
     changed = Signal(object)
-    done = Signal(object)
+    ended = Signal(object, object)
     saved = Signal(object)
 
     def __init__(self, client: HelperClient, person: Person) -> None:
@@ -211,7 +211,6 @@ class AppModel(QObject):
             await work()
         except CoveyError as error:
             failure = Failure.of(error)
-            self._show(replace(self.state, failure=failure))
         self.saved.emit(failure)
 
     def _give_up(self) -> None:
@@ -236,8 +235,7 @@ class AppModel(QObject):
             return  # given up, and something else began
         self._command = None
         self._show(self.state.ended(failure))
-        if failure is None:
-            self.done.emit(doing)
+        self.ended.emit(doing, failure)
 
     @property
     def _profile(self) -> str:

@@ -56,7 +56,7 @@ class AppState:
     heard: when the helper last answered anything, in seconds since 1970; 0 for never.
     fault: why the helper is missing, or what is wrong with what it says; then there is no status.
     doing: the command under way.
-    failure: what the last command failed with, until the next one begins.
+    failure: what the last command failed with, until the next one begins or the tunnel is up.
     prompt: what the person has to do to sign in, while that is under way.
     """
 
@@ -96,7 +96,8 @@ class AppState:
     def told(self, status: StatusDocument, now: float) -> "AppState":
         """A status came, perhaps late: a silent helper stays silent until it answers in time."""
         helper = Helper.SILENT if self.helper is Helper.SILENT else Helper.ANSWERING
-        return replace(self, helper=helper, status=status, heard=now, fault=None)
+        failure = None if status["daemonStatus"] == "Connected" and self.doing is None else self.failure
+        return replace(self, helper=helper, status=status, heard=now, fault=None, failure=failure)
 
     def missed(self, error: CoveyError) -> "AppState":
         """Nobody listens, or nobody that we understand; what was known of the tunnel is not known any more."""

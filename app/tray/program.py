@@ -9,11 +9,13 @@ from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QApplication
 
 from app.autostart import autostart
+from app.login.prompt import Prompt
 from app.model import AppModel
 from app.notify import notifier
 from app.settings import Kept
-from app.state import AppState, Helper
+from app.state import AppState, Doing, Failure, Helper
 from app.tray.instance import Call
+from app.tray.names import one_line
 from app.tray.notices import Notices
 from app.tray.person import PersonHere
 from app.tray.places import TrayPlace
@@ -42,6 +44,7 @@ class Program(QObject):
         self._notifier = notifier(self._windows.open)
         self._notifying: set[asyncio.Task[None]] = set()
         self._profile: str | None = None  # to use once the helper answers
+        self._prompt: Prompt | None = None
         self._may_connect = kept.now.connect_on_start
         self._panel_wait = QTimer(self)
         self._panel_wait.setSingleShot(True)
@@ -58,6 +61,7 @@ class Program(QObject):
         self._clock.timeout.connect(self._on_tick)
         model.changed.connect(self._on_changed)
         model.changed.connect(person.on_changed)
+        model.ended.connect(self._on_ended)
 
     def start(self, call: Call, *, is_hidden: bool) -> None:
         """`is_hidden`: started with the session, when a panel may still be on its way."""
@@ -124,6 +128,14 @@ class Program(QObject):
     def _on_changed(self, state: AppState) -> None:
         self._redraw()
         self._begin(state)
+        prompt, self._prompt = self._prompt, state.prompt
+        if state.prompt is not None and state.prompt != prompt and (state.prompt.kind == "device" or state.prompt.note):
+            self._windows.open()  # there is something to read that no browser shows
+
+    def _on_ended(self, _: Doing, failure: Failure | None) -> None:
+        """Whoever clicked in the menu sees no window that would tell."""
+        if failure is not None and not self._windows.is_open:
+            self._say(one_line(failure.sentence, 80), one_line(failure.hint, 250))
 
     def _begin(self, state: AppState) -> None:
         """Once, when the helper answers: change to the account and connect, where that is wanted."""

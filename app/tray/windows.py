@@ -39,6 +39,7 @@ class Windows(QObject):
         self._troubleshoot: TroubleshootDialog | None = None
         self._about: AboutDialog | None = None
         self._is_saving = False
+        self._account_failure: Failure | None = None
         model.changed.connect(lambda _: self.redraw())
         model.saved.connect(self._on_saved)
 
@@ -74,6 +75,7 @@ class Windows(QObject):
             self._accounts.added.connect(self._model.add_profile)
             self._accounts.used.connect(self._model.use_profile)
             self._accounts.removed.connect(self._model.remove_profile)
+        self._account_failure = None
         self._accounts.show_profiles(self._model.state.profiles)
         self._model.read_profiles()
         self._accounts.bring_up()
@@ -103,15 +105,20 @@ class Windows(QObject):
                 window.deleteLater()
         self._main = self._settings = self._accounts = self._troubleshoot = self._about = None
 
+    @property
+    def is_open(self) -> bool:
+        """The main window is on the screen."""
+        return self._main is not None and self._main.isVisible()
+
     # ---- what is shown
 
     def redraw(self) -> None:
         """Draw what is on the screen anew; what is not waits until it is opened."""
         state, now = self._model.state, datetime.now(UTC)
-        if self._main is not None and self._main.isVisible():
+        if self._main is not None and self.is_open:
             self._main.show_state(state, now)
         if self._accounts is not None and self._accounts.isVisible():
-            self._accounts.show_profiles(state.profiles, words_of(state.failure))
+            self._accounts.show_profiles(state.profiles, words_of(self._account_failure))
         if self._troubleshoot is not None and self._troubleshoot.isVisible():
             self._troubleshoot.show_state(state, now)
 
@@ -162,6 +169,8 @@ class Windows(QObject):
 
     def _on_saved(self, failure: Failure | None) -> None:
         """Preferences came, or were taken, or were not."""
+        self._account_failure = failure
+        self.redraw()
         was_saving, self._is_saving = self._is_saving, False
         dialog = self._settings
         if dialog is None or not dialog.isVisible():

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QApplication, QMenu, QSystemTrayIcon
 
 from app import watch
 from app.helper_client import HelperClient
+from app.login.prompt import OnPrompt, Prompt
 from app.model import AppModel
 from app.screens.main_window import MainWindow
 from app.screens.settings_dialog import SettingsDialog
@@ -22,6 +23,7 @@ from app.tray.person import PersonHere
 from app.tray.program import Program
 from app.tray.view import Action, Do
 from helper.local_api.listener import serve
+from protocol.errors import ServerUnreachable
 from protocol.local_api import StatusDocument, UpRequest
 from tests.gui.conftest import in_qt, until
 from tests.unit.helper.local_api.scripted import ScriptedController, link, peer, status_document
@@ -113,6 +115,35 @@ def test_the_menu_connects_and_disconnects(folder: Path, tray: Tray) -> None:
             await there.until_state("Idle")
             assert there.controller.calls == [UpRequest(), "down"]
             assert there.window is None
+
+    in_qt(test)
+
+
+def test_what_fails_from_the_menu_is_said(folder: Path, tray: Tray) -> None:
+    async def test() -> None:
+        async with started(folder) as there:
+            there.controller.failure = ServerUnreachable("The server does not answer.")
+            there.click("Connect")
+            await until(lambda: there.said == ["The server does not answer."], there.model.ended)
+
+    in_qt(test)
+
+
+def test_a_code_to_type_elsewhere_opens_the_window(folder: Path, tray: Tray) -> None:
+    async def test() -> None:
+        async with started(folder) as there:
+            prompt = Prompt("device", "https://vpn.example.org/device", "ABCD-EFGH", 300, "https://vpn.example.org/device?c=ABCD")
+
+            async def token(*_: object, on_prompt: OnPrompt, **__: object) -> str:
+                on_prompt(prompt)
+                await asyncio.Event().wait()
+                return ""
+
+            there.person.token = lambda flow, profile, on_prompt, *, anew: token(on_prompt=on_prompt)  # type: ignore[method-assign]
+            there.program.on_asked(Action(Do.SIGN_IN))
+            await until(lambda: there.window, there.model.changed)
+            assert there.model.state.prompt == prompt
+            there.program.on_asked(Action(Do.CANCEL))
 
     in_qt(test)
 

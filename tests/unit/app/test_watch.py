@@ -1,7 +1,8 @@
 import asyncio
+import socket as sockets
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,16 @@ async def test_a_stopped_helper_is_silent_and_heard_again_when_it_goes_on(folder
         controller.show(status_document(state="Idle"))
         door.thaw()
         await told.next("answered", "Idle")
+
+
+async def test_a_helper_that_was_stopped_for_so_long_that_no_call_gets_in_is_silent_not_missing(socket: Path) -> None:
+    with closing(sockets.socket(sockets.AF_UNIX)) as stopped, closing(sockets.socket(sockets.AF_UNIX)) as first:
+        stopped.bind(str(socket))
+        stopped.listen(0)
+        first.connect(str(socket))
+        async with followed(socket) as told:
+            await told.next("silent")
+            assert "missing" not in told.heard
 
 
 async def test_counters_are_asked_for_only_when_somebody_looks(socket: Path) -> None:
