@@ -39,6 +39,7 @@ Timeout = Annotated[
     float, typer.Option("--timeout", metavar="SECONDS", help="How long to wait for the connection.", min=1, max=3600)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+JsonLines = Annotated[bool, typer.Option("--json", help="Print events as JSON, one a line, for scripts.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Go on showing it as it changes.")]
 Socket = Annotated[
     pathlib.Path,
@@ -63,13 +64,17 @@ def up(
     setup_key_file: KeyFile = None,
     hostname: Hostname = None,
     timeout: Timeout = 30.0,
+    no_login: Annotated[bool, typer.Option("--no-login", help="Fail where you would have to sign in, for scripts.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Connect this machine. The first time say where to: --join LINK, or --management-url with a setup key."""
+    """Connect this machine. The first time say where to: --join LINK, or --management-url with or without a setup key.
+
+    Where the server wants to know who you are, you sign in with a browser, here or on another device.
+    """
     from app.cli.connect import connect
 
     wanted = UpRequest(management_url, join, setup_key, hostname, timeout=timeout)
-    asyncio.run(connect(context.obj, wanted, setup_key_file, as_json=as_json))
+    asyncio.run(connect(context.obj, wanted, setup_key_file, may_sign_in=not no_login, as_json=as_json))
 
 
 @app.command()
@@ -81,16 +86,26 @@ def login(
     setup_key_file: KeyFile = None,
     hostname: Hostname = None,
     timeout: Timeout = 30.0,
-    as_json: Json = False,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Show a code to be typed on another device.")] = False,
+    as_json: JsonLines = False,
 ) -> None:
-    """Sign this machine in, or again after it was removed; connects it as well.
+    """Sign in, or again, and connect. A browser opens; without one you get an address and a code for another device.
 
-    This works with a setup key or a join link that carries one. Signing in with a browser is not there yet.
+    With a setup key, or a join link that carries one, nobody is asked.
     """
-    from app.cli.connect import sign_in
+    from app.cli.failure import complain
+    from app.cli.sign_in import login as sign_in
+    from app.cli.sign_in import tell_failure
 
     wanted = UpRequest(management_url, join, setup_key, hostname, timeout=timeout)
-    asyncio.run(sign_in(context.obj, wanted, setup_key_file, as_json=as_json))
+    try:
+        asyncio.run(sign_in(context.obj, wanted, setup_key_file, may_open_browser=not no_browser, as_json=as_json))
+    except CoveyError as error:
+        if not as_json:
+            raise
+        tell_failure(error)
+        complain(error)
+        raise typer.Exit(error.exit_code) from None
 
 
 @app.command()
@@ -104,11 +119,10 @@ def down(context: typer.Context) -> None:
 
 @app.command()
 def logout(context: typer.Context) -> None:
-    """Remove this machine from the network and forget the server."""
-    from app.helper_client import HelperClient
+    """Remove this machine from the network, and forget the server and who signed in."""
+    from app.cli.logout import log_out
 
-    asyncio.run(HelperClient(context.obj).logout())
-    print("Logged out: this machine is no member of the network any more.")
+    asyncio.run(log_out(context.obj))
 
 
 @app.command()
@@ -153,3 +167,48 @@ def version(context: typer.Context, as_json: Json = False) -> None:
         print(json.dumps({"cliVersion": VERSION, "daemonVersion": helper or None}))
     else:
         print(f"covey {VERSION}\nhelper {helper or 'not running'}")
+
+
+profile = typer.Typer(help="Keep several accounts on this machine; one of them is active.", rich_markup_mode=None)
+app.add_typer(profile, name="profile")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The account's name on this machine: any text of up to 64 characters.")]
+
+
+@profile.callback(invoke_without_command=True)
+def accounts(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(2)
+
+
+@profile.command("list")
+def list_profiles(context: typer.Context, as_json: Json = False) -> None:
+    """List the accounts; a star marks the active one."""
+    from app.cli import profiles
+
+    asyncio.run(profiles.list_profiles(context.obj, as_json=as_json))
+
+
+@profile.command("add")
+def add_profile(context: typer.Context, name: Name, as_json: Json = False) -> None:
+    """Add an account. It joins a server once you use it and connect."""
+    from app.cli import profiles
+
+    asyncio.run(profiles.add_profile(context.obj, name, as_json=as_json))
+
+
+@profile.command("use")
+def use_profile(context: typer.Context, name: Name, as_json: Json = False) -> None:
+    """Change to another account; the tunnel of the former one goes down."""
+    from app.cli import profiles
+
+    asyncio.run(profiles.use_profile(context.obj, name, as_json=as_json))
+
+
+@profile.command("remove")
+def remove_profile(context: typer.Context, name: Name, as_json: Json = False) -> None:
+    """Remove an account that is not active, with its key and what was kept of its sign-in."""
+    from app.cli import profiles
+
+    asyncio.run(profiles.remove_profile(context.obj, name, as_json=as_json))

@@ -1,4 +1,4 @@
-"""`covey up` and `covey login`: from what was typed to a connected machine."""
+"""`covey up`: from what was typed to a connected machine."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from app.cli.words import own_name, plain
 from app.helper_client import HelperClient
-from protocol.errors import CoveyError, SetupKeyMalformed, UsageError
+from protocol.errors import CoveyError, LoginNeeded, SetupKeyMalformed, UsageError
 from protocol.join_link import JoinLink, ServerLocation
 from protocol.local_api import StatusDocument, UpRequest
 
@@ -20,28 +20,36 @@ LOOK_EVERY = 0.3  # seconds between two looks at how far it got
 SETUP_KEY = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
-async def connect(socket: pathlib.Path, wanted: UpRequest, setup_key_file: str | None, *, as_json: bool) -> None:
-    """Bring the machine up and say the outcome in one line."""
+async def connect(
+    socket: pathlib.Path, wanted: UpRequest, setup_key_file: str | None, *, may_sign_in: bool, as_json: bool
+) -> None:
+    """Bring the machine up, with the person where the server wants one, and say the outcome in one line."""
     request = completed(wanted, setup_key_file)
     client = HelperClient(socket)
-    async with _progress(client):
-        await client.up(request)
+    try:
+        async with progress(client):
+            await client.up(request)
+    except LoginNeeded as needed:
+        if request.setup_key is not None:
+            raise  # the key was to let it in
+        status = await client.status()
+        if not (request.management_url or request.join_link or status["management"]["url"]):
+            raise  # nobody knows where to
+        if not may_sign_in:
+            needed.hint = "Sign in: `covey login`, or `covey up` without --no-login."
+            raise
+        await _sign_in(client, status, request, as_json=as_json)
     status = await client.status()
     print(json.dumps(status) if as_json else f"Connected as {own_name(status)}.")
 
 
-async def sign_in(socket: pathlib.Path, wanted: UpRequest, setup_key_file: str | None, *, as_json: bool) -> None:
-    """As `connect`, but a machine that is signed in already is left as it is unless something new is given."""
-    request = completed(wanted, setup_key_file)
-    client = HelperClient(socket)
-    before = await client.status()
-    is_new = request.management_url or request.join_link or request.setup_key or before["daemonStatus"] != "Connected"
-    if is_new:
-        async with _progress(client):
-            await client.up(request)
-    status = await client.status()
-    words = f"Signed in as {own_name(status)}; this machine is connected."
-    print(json.dumps(status) if as_json else words if is_new else f"Already signed in as {own_name(status)}.")
+async def _sign_in(client: HelperClient, status: StatusDocument, request: UpRequest, *, as_json: bool) -> None:
+    from app.cli.sign_in import tell, tell_as_json, token_for
+
+    on_prompt = tell_as_json if as_json else tell
+    token = await token_for(client, status, request, on_prompt, may_open_browser=True, anew=False)
+    async with progress(client):
+        await client.up(replace(request, jwt=token))
 
 
 def completed(wanted: UpRequest, setup_key_file: str | None) -> UpRequest:
@@ -101,7 +109,7 @@ def _head(path: pathlib.Path) -> bytes:
 
 
 @asynccontextmanager
-async def _progress(client: HelperClient) -> AsyncIterator[None]:
+async def progress(client: HelperClient) -> AsyncIterator[None]:
     """Show on a terminal how far it got, while the context is open."""
     if not sys.stderr.isatty():
         yield

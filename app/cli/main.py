@@ -60,12 +60,10 @@ def _run_command(arguments: list[str]) -> int:
 
 
 def _fail(error: CoveyError, as_json: bool) -> int:
-    from app.cli.words import sentence
+    from app.cli.failure import complain
     from protocol.local_api import error_body
 
-    print(sentence(str(error)), file=sys.stderr)
-    if error.hint:
-        print(error.hint, file=sys.stderr)
+    complain(error)
     if as_json:
         print(json.dumps({"error": error_body(error)}))
     return error.exit_code

@@ -7,8 +7,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.words import ago, path_text, plain, sentence, short_name, size
-from protocol.local_api import LinkStatus, PeerStatus, RelaysStatus, StatusDocument
+from app.cli.words import ago, path_text, plain, sentence, short_name, size, until
+from protocol.local_api import DEFAULT_PROFILE, LinkStatus, PeerStatus, RelaysStatus, StatusDocument
 
 NO_PEERS = "No other machine is in the network yet."
 COLUMNS = ("Name", "Address", "State", "Path", "Latency", "Loss", "Handshake", "Received / sent")
@@ -18,7 +18,7 @@ STATES = {
     "Connected": ("Connected", "bold green"),
     "Connecting": ("Connecting...", "bold yellow"),
     "Idle": ("Not connected. `covey up` connects.", "bold"),
-    "NeedsLogin": ("This machine must sign in: `covey up` with a setup key or a join link.", "bold red"),
+    "NeedsLogin": ("This machine must sign in: `covey login`, or `covey up` with a setup key or a join link.", "bold red"),
     "LoginFailed": ("The server refused the sign-in.", "bold red"),
 }
 
@@ -47,6 +47,10 @@ def _head(status: StatusDocument) -> Table:
         )
     for note in status["notes"]:
         lines.add_row("", Text(sentence(note), "yellow"))
+    if status["email"]:
+        lines.add_row("Signed in as", _session(status))
+    if status["profile"] not in ("", DEFAULT_PROFILE):
+        lines.add_row("Account", Text(plain(status["profile"])))
     if status["ip"]:
         kind = "kernel WireGuard" if status["usesKernelInterface"] else "wireguard-go"
         lines.add_row("This device", Text(plain(f"{status['fqdn']}  {status['ip'].partition('/')[0]}")))
@@ -57,6 +61,14 @@ def _head(status: StatusDocument) -> Table:
     if status["networkMapSaved"]:
         lines.add_row("", Text("The peers are those of the last time; the server has not been reached since.", "yellow"))
     return lines
+
+
+def _session(status: StatusDocument) -> Text:
+    """Who signed in, and how long that holds."""
+    left, who = until(status["sessionExpiresAt"]), Text(plain(status["email"]))
+    if left == "now" or status["daemonStatus"] == "NeedsLogin":
+        return who.append("; the session has ended, sign in again: `covey login`", "yellow")
+    return who.append("" if left == "-" else f", sign in again {left}", "dim")
 
 
 def _peers(status: StatusDocument, width: int) -> list[RenderableType]:

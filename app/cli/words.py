@@ -31,6 +31,20 @@ def ago(moment: str, now: datetime | None = None) -> str:
     return f"{seconds} s ago"
 
 
+def until(moment: str, now: datetime | None = None) -> str:
+    """How long it is until an ISO 8601 time: `in 3 h`, in the largest unit that fits; `now` for the past, `-` for never."""
+    if not moment or moment.startswith("0001"):
+        return "-"
+    try:
+        seconds = int((datetime.fromisoformat(moment).astimezone(UTC) - (now or datetime.now(UTC))).total_seconds())
+    except (ValueError, OverflowError):
+        return "-"
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"in {seconds // length} {unit}"
+    return f"in {seconds} s" if seconds > 0 else "now"
+
+
 def size(count: int) -> str:
     """Bytes in binary units."""
     amount = float(count)

@@ -49,7 +49,8 @@ def folder() -> Iterator[pathlib.Path]:
 
 
 @pytest.fixture
-def covey(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> Covey:
+def covey(folder: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Covey:
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder / "data"))
     return Covey(folder / "helper.sock", capsys)
 
 

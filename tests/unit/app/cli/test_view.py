@@ -5,7 +5,7 @@ from rich.console import Console
 
 from app.cli.view import peer_table, status_view
 from protocol.local_api import StatusDocument
-from tests.unit.helper.local_api.scripted import link, peer, relayed, status_document
+from tests.unit.helper.local_api.scripted import NEVER, link, peer, relayed, status_document
 
 HOSTILE = "[bold red]x[/]\x1b]0;title\x07\r\n"
 
@@ -32,6 +32,23 @@ def test_the_first_line_says_the_state(state: str, words: str) -> None:
     assert words in drawn(status_document(state=state)).splitlines()[0]
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "alice@example.org, sign in again in "),
+        ({"sessionExpiresAt": NEVER}, "alice@example.org\n"),
+        ({"sessionExpiresAt": "2020-01-01T00:00:00Z"}, "the session has ended, sign in again: `covey login`"),
+        ({"daemonStatus": "NeedsLogin"}, "the session has ended"),
+        ({"profile": "work"}, "Account"),
+    ],
+)
+def test_it_says_who_signed_in_and_for_how_long(changes: dict[str, str], words: str) -> None:
+    given = {"email": "alice@example.org", "sessionExpiresAt": "2099-01-01T00:00:00Z"}
+    status: StatusDocument = {**status_document(), **given, **changes}  # type: ignore[typeddict-item]
+    text = "\n".join(line.rstrip() for line in drawn(status).splitlines()) + "\n"
+    assert words in text
+
+
 def test_an_error_stands_there_with_what_to_do() -> None:
     status = status_document(state="LoginFailed")
     status["error"] = {"code": "setup-key-expired", "sentence": "the setup key has expired", "hint": "Ask for another."}
@@ -47,7 +64,7 @@ def test_a_server_that_is_not_reached_says_since_when_and_why() -> None:
 
 def test_a_relay_that_is_not_reached_says_why() -> None:
     status = status_document()
-    status["relays"]["details"][0] |= {"available": False, "error": "no answer"}  # type: ignore[typeddict-item]
+    status["relays"]["details"][0] |= {"available": False, "error": "no answer"}
     assert "No answer." in drawn(status)
     status["relays"]["details"] = []
     assert drawn(status)

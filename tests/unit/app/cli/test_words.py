@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.cli.words import ago, path_text, plain, sentence, short_name, size
+from app.cli.words import ago, path_text, plain, sentence, short_name, size, until
 from tests.unit.helper.local_api.scripted import peer, relayed
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
@@ -48,7 +48,22 @@ def test_an_age_is_in_the_largest_unit_that_fits(age: timedelta, words: str) -> 
 
 @pytest.mark.parametrize("moment", ["", "0001-01-01T00:00:00Z", "yesterday", "2026-13-01T00:00:00Z"])
 def test_never_and_nonsense_are_a_dash(moment: str) -> None:
-    assert ago(moment, NOW) == "-"
+    assert ago(moment, NOW) == until(moment, NOW) == "-"
+
+
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        (timedelta(days=40), "in 40 d"),
+        (timedelta(hours=3, minutes=59), "in 3 h"),
+        (timedelta(seconds=119), "in 1 min"),
+        (timedelta(seconds=59), "in 59 s"),
+        (timedelta(0), "now"),
+        (timedelta(days=-1), "now"),
+    ],
+)
+def test_what_is_to_come_is_in_the_largest_unit_that_fits(left: timedelta, words: str) -> None:
+    assert until((NOW + left).isoformat(), NOW) == words
 
 
 @pytest.mark.parametrize(
