@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,15 @@ def is_locked(data_dir: Path) -> bool:
     except ServerAlreadyRunning:
         return True
     return False
+
+
+def unix_socket() -> socket.socket:
+    """A unix stream socket, non-blocking and not connected yet. Raises OSError on a system that has none."""
+    if sys.platform == "win32":
+        raise OSError("this system has no unix sockets")
+    sock = socket.socket(socket.AF_UNIX)
+    sock.setblocking(False)
+    return sock
 
 
 def allow_many_descriptors() -> None:

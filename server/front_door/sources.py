@@ -12,6 +12,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from server.unix import unix_socket
+
 MAX_PER_SOURCE = 512  # connections; many people may share an address (carrier-grade NAT)
 
 
@@ -23,9 +25,8 @@ def source_of(sockaddr: Any) -> bytes:
 async def connect_as(source: bytes, backend: Path) -> socket.socket:
     """Connect to a unix socket under a name that tells the source. Raises OSError."""
     name = backend.with_name(f"{next(_numbers)}.{source.hex()}")
-    sock = socket.socket(socket.AF_UNIX)
+    sock = unix_socket()
     try:
-        sock.setblocking(False)
         sock.bind(str(name))
         try:
             await asyncio.get_running_loop().sock_connect(sock, str(backend))
