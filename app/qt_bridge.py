@@ -25,7 +25,7 @@ def application(argv: list[str]) -> QApplication:
     """The one QApplication of this process; closing the last window does not end it."""
     found = QApplication.instance()
     app = found if isinstance(found, QApplication) else QApplication(argv)
-    app.setApplicationName("covey")
+    app.setApplicationName("Covey")
     app.setDesktopFileName("covey")
     app.setQuitOnLastWindowClosed(False)
     return app

@@ -23,7 +23,7 @@ def main() -> None:
 
     from app.tray.instance import Call, Instance, instance_folder
 
-    QCoreApplication.setApplicationName("covey")
+    QCoreApplication.setApplicationName("Covey")
     instance = Instance(instance_folder())
     if not instance.claim():
         is_heard = instance.hand_over(Call(options.link, options.profile, not options.hidden))
