@@ -65,7 +65,7 @@ def _kind(entry: Entry) -> tuple[str, bool]:
 
 
 def _apply(action: QAction, item: Item) -> None:
-    action.setText(menu_text(item.text))
+    action.setText(menu_text(item.text, item.key))
     action.setEnabled(item.is_enabled)
     action.setCheckable(item.is_checked is not None)
     action.setChecked(bool(item.is_checked))

@@ -24,6 +24,8 @@ def one_line(text: str, longest: int) -> str:
     return f"{OPEN}{cut}{CLOSE}" if is_rtl else cut
 
 
-def menu_text(text: str) -> str:
-    """Text for a menu, where `&` would underline the next character."""
-    return text.replace("&", "&&")
+def menu_text(text: str, key: str = "") -> str:
+    """Text for a menu, where `&` would underline the next character; `key` is the letter that shall be underlined."""
+    at = text.find(key) if key else -1
+    before, after = (text, "") if at < 0 else (text[:at], text[at:])
+    return before.replace("&", "&&") + ("&" if after else "") + after.replace("&", "&&")

@@ -54,13 +54,17 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A line of the menu: with an action, with a submenu, or only to read. `is_checked` None: it can't be checked."""
+    """A line of the menu: with an action, with a submenu, or only to read.
+
+    `is_checked` None: it can't be checked. `key`: the letter of the text that chooses the line while the menu is open.
+    """
 
     text: str
     action: Action | None = None
     items: tuple["Entry", ...] = ()
     is_enabled: bool = True
     is_checked: bool | None = None
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +239,12 @@ def _menu(state: AppState, line: str, details: tuple[str, ...]) -> tuple[Entry, 
         _nothing_offered("Exit node"),
         _accounts(state),
         Separator(),
-        Item("Open Covey", Action(Do.OPEN)),
-        Item("Settings…", Action(Do.SETTINGS)),
-        Item("Troubleshoot…", Action(Do.TROUBLESHOOT)),
-        Item("About Covey", Action(Do.ABOUT)),
+        Item("Open Covey", Action(Do.OPEN), key="O"),
+        Item("Settings…", Action(Do.SETTINGS), key="e"),
+        Item("Troubleshoot…", Action(Do.TROUBLESHOOT), key="T"),
+        Item("About Covey", Action(Do.ABOUT), key="A"),
         Separator(),
-        Item("Quit", Action(Do.QUIT)),
+        Item("Quit", Action(Do.QUIT), key="Q"),
     )
 
 
@@ -248,15 +252,15 @@ def _main_item(state: AppState) -> Item:
     """Connect, Disconnect or Cancel: whatever makes sense next."""
     is_there = state.helper is Helper.ANSWERING and state.status is not None
     if state.doing is not None:
-        return Item("Cancel", Action(Do.CANCEL), is_enabled=state.doing is not Doing.DISCONNECTING)
+        return Item("Cancel", Action(Do.CANCEL), is_enabled=state.doing is not Doing.DISCONNECTING, key="C")
     if state.status is not None and state.status["daemonStatus"] in ("Connected", "Connecting"):
-        return Item("Disconnect", Action(Do.DISCONNECT), is_enabled=is_there)
-    return Item("Connect", Action(Do.CONNECT), is_enabled=is_there)
+        return Item("Disconnect", Action(Do.DISCONNECT), is_enabled=is_there, key="D")
+    return Item("Connect", Action(Do.CONNECT), is_enabled=is_there, key="C")
 
 
 def _sign_in_item(state: AppState) -> Item:
     can = state.helper is Helper.ANSWERING and state.is_set_up and state.doing is None
-    return Item("Sign in…" if state.needs_sign_in else "Sign in again…", Action(Do.SIGN_IN), is_enabled=can)
+    return Item("Sign in…" if state.needs_sign_in else "Sign in again…", Action(Do.SIGN_IN), is_enabled=can, key="S")
 
 
 def _this_device(status: StatusDocument | None) -> Item:

@@ -98,7 +98,7 @@ def test_nothing_can_be_asked_of_a_helper_that_does_not_answer() -> None:
     ],
 )
 def test_the_main_line_offers_what_makes_sense_next(state: AppState, text: str, do: Do) -> None:
-    assert line(state, text) == Item(text, Action(do))
+    assert line(state, text) == Item(text, Action(do), key=text[0])
 
 
 def test_signing_in_is_offered_where_a_server_is_known() -> None:
