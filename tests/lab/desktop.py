@@ -1,5 +1,6 @@
 """A person's desktop on a machine of the lab: a screen, a window manager, a tray, a browser, and a hand on mouse and keyboard."""
 
+import json
 import re
 import shlex
 import stat
@@ -11,13 +12,14 @@ from tests.lab.node import LabError, Node, Process, end, wait_for
 from tests.lab.programs import BIN, Member
 
 WIDTH, HEIGHT = 1280, 800
+MENU = 200  # pixels that a menu is high at least; a notification is not
 COLOURS = 5  # that an icon has at least
 PANEL = 32  # pixels of the tray's height, at the lower right
 BROWSER_FLAGS = (
     "--no-sandbox --no-first-run --no-default-browser-check --disable-gpu --disable-dev-shm-usage --password-store=basic "
     "--disable-background-networking --disable-component-update --disable-sync --disable-extensions --lang=en-US "
     "--disable-features=Translate,MediaRouter,OptimizationHints,AutofillServerCommunication,PasswordManagerOnboarding "
-    "--disable-save-password-bubble --window-size=1000,700 --window-position=40,20 --start-maximized=false"
+    "--test-type --window-size=1000,700 --window-position=40,20 --start-maximized=false"
 )
 SLOW = 90.0  # seconds that a browser may take to show a page on a busy machine
 
@@ -115,15 +117,11 @@ class Desktop:
         wait_for("a menu is open", lambda: self.menus())
 
     def menus(self) -> list[str]:
-        known = self.run("xdotool", "search", "--onlyvisible", "--class", "covey", check=False).split()
-        titled = self.windows("^Covey")
-        return [window for window in known if window not in titled and self._height(window) > PANEL]
-
-    def _height(self, window: str) -> int:
-        told = re.search(
-            r"^HEIGHT=(\d+)$", self.run("xdotool", "getwindowgeometry", "--shell", window, check=False), re.MULTILINE
-        )
-        return int(told[1]) if told else 0
+        """Open menus: windows on the screen that have neither a name nor a frame, and are higher than a notification."""
+        told = self.run("xwininfo", "-root", "-children")
+        found = re.findall(r"(0x[0-9a-f]+) \(has no name\): \(\)\s+\d+x(\d+)\+", told)
+        tall = [window for window, height in found if MENU < int(height) < HEIGHT - PANEL]
+        return [window for window in tall if "IsViewable" in self.run("xwininfo", "-id", window, check=False)]
 
     def icon_place(self) -> tuple[int, int]:
         """The middle of the tray's last icon."""
@@ -154,12 +152,12 @@ class Desktop:
     def click_icon(self, button: int = 1) -> None:
         self.click(*self.icon_place(), button)
 
-    def choose_first(self) -> None:
-        """Open the tray's menu and take the first line that does something: Connect or Disconnect."""
+    def choose(self, letter: str) -> None:
+        """Open the tray's menu and take the only line that begins with this letter: `d` for Disconnect, `c` for Connect."""
         self.click_icon(3)
         self.wait_menu()
-        self.keys("Down")
-        self.keys("Return")
+        self.picture("menu")
+        self.keys(letter)
 
     def keys(self, *names: str) -> None:
         self.run("xdotool", "key", "--clearmodifiers", *names)
@@ -192,6 +190,9 @@ class Desktop:
         """What `BROWSER` names: the real Chromium, with a profile of its own."""
         file = self.home / "browser"
         profile = self.home / "chromium"
+        (profile / "Default").mkdir(parents=True)
+        quiet = {"credentials_enable_service": False, "profile": {"password_manager_enabled": False}}
+        (profile / "Default/Preferences").write_text(json.dumps(quiet))
         file.write_text(
             f'#!/bin/sh\nexec chromium {BROWSER_FLAGS} --user-data-dir={profile} "$@" >>{self.home}/chromium.log 2>&1\n'
         )

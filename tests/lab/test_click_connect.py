@@ -47,7 +47,7 @@ def test_a_person_clicks_connect_signs_in_and_is_on_the_network(lab: Lab) -> Non
     desktop.picture("connected")
     # when     she disconnects by the tray's menu
     connected_icon = desktop.icon_picture()
-    desktop.choose_first()
+    desktop.choose("d")
     # then
     wait_for("alice is disconnected", lambda: alice.status()["daemonStatus"] == "Idle")
     wait_for("the icon says so", lambda: desktop.icon_picture() != connected_icon)
@@ -55,7 +55,7 @@ def test_a_person_clicks_connect_signs_in_and_is_on_the_network(lab: Lab) -> Non
     after = alice.node.snapshot()
     assert after == before
     # and      the next click needs no browser: the session lasts
-    desktop.choose_first()
+    desktop.choose("c")
     wait_for("alice is connected again", lambda: alice.status()["daemonStatus"] == "Connected")
     assert tray.poll() is None
     desktop.picture("connected-again")
