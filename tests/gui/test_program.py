@@ -66,7 +66,7 @@ class Scene:
         return dialog
 
     def click(self, text: str) -> None:
-        next(action for action in self.menu.actions() if action.text() == text).trigger()
+        next(action for action in self.menu.actions() if action.text().replace("&", "") == text).trigger()
 
     async def until_state(self, word: str) -> None:
         await until(lambda: self.model.state.status and self.model.state.status["daemonStatus"] == word, self.model.changed)
