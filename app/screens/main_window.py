@@ -22,7 +22,7 @@ from app.screens.detail import PeerDetail
 from app.screens.first_run import FirstRun
 from app.screens.parts import CopyButton, ElidedText, Heading, Text, centred
 from app.screens.peers import NOBODY, PeerList
-from app.screens.problem import Problem, trouble_of, version_note
+from app.screens.problem import Problem, trouble_of
 from app.screens.sign_in import SignInProgress
 from app.screens.words import PeerRow
 from app.state import AppState, Doing
@@ -85,8 +85,7 @@ class MainWindow(QMainWindow):
         self._who.show_text(one_line(who, 200))
         self._copy.text_to_copy = own_address(status) if status is not None else ""
         self._copy.setVisible(bool(self._copy.text_to_copy))
-        notes = [version_note(state), *detail_lines(state, now)]
-        self._notes.setText("\n".join(one_line(note, 300) for note in notes if note))
+        self._notes.setText("\n".join(one_line(note, 300) for note in detail_lines(state, now)))
         self._notes.setVisible(bool(self._notes.text()) and trouble_of(state) is None)
         self._show_button()
         self._show_page()

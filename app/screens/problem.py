@@ -8,7 +8,6 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from app.screens.parts import CopyField, Heading, Text
 from app.state import AppState, Helper
 from app.tray.names import one_line
-from protocol.version import VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +42,6 @@ def trouble_of(state: AppState) -> Trouble | None:
             return Trouble("Covey's helper is of another version", f"{state.fault.sentence} {state.fault.hint}")
         case _:
             return None
-
-
-def version_note(state: AppState) -> str:
-    """A sentence where helper and app are of different versions and still understand each other. Pure."""
-    if state.status is None or not state.is_outdated:
-        return ""
-    helper = one_line(state.status["daemonVersion"], 40)
-    return f"The helper is of version {helper}, this app of {VERSION}: restart the helper, or this app, after an update."
 
 
 class Problem(QWidget):

@@ -77,8 +77,11 @@ class Instance(QObject):
         self._server: QLocalServer | None = None
 
     def claim(self) -> bool:
-        """Become the one; False if another is."""
-        return self._lock.tryLock(0)
+        """Become the one; False if another is. Raises OSError where there can be no lock."""
+        is_mine = self._lock.tryLock(0)
+        if not is_mine and self._lock.error() is not QLockFile.LockError.LockFailedError:
+            raise OSError(f"no lock can be made at {self._lock.fileName()}")
+        return is_mine
 
     def listen(self) -> None:
         """Hear of further starts; only the one listens, once there is a QApplication."""

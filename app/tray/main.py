@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from app.tray.instance import Instance
 
+SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+
 
 def main() -> None:
     options = parse(sys.argv[1:])
@@ -23,9 +25,15 @@ def main() -> None:
 
     from app.tray.instance import Call, Instance, instance_folder
 
+    if sys.platform == "linux" and not any(os.environ.get(name) for name in SCREENS):
+        raise SystemExit("There is no screen here to show anything on. Use `covey` instead: `covey status`, `covey up`.")
     QCoreApplication.setApplicationName("Covey")
-    instance = Instance(instance_folder())
-    if not instance.claim():
+    try:
+        instance = Instance(instance_folder())
+        is_first = instance.claim()
+    except OSError as error:
+        raise SystemExit(f"Covey can't keep what it needs while it runs: {error}. Is XDG_RUNTIME_DIR yours?") from None
+    if not is_first:
         is_heard = instance.hand_over(Call(options.link, options.profile, not options.hidden))
         print("Covey is running already." if is_heard else "Covey is running already, but does not answer.", file=sys.stderr)
         raise SystemExit(0 if is_heard else 1)

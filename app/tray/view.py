@@ -11,6 +11,7 @@ from app.cli.words import sentence, short_name
 from app.state import AppState, Doing, Helper, moment
 from app.tray.names import one_line
 from protocol.local_api import PeerStatus, StatusDocument
+from protocol.version import VERSION
 
 MAX_PEERS = 30  # in the menu; the window has them all
 MAX_LINE = 90  # characters of a line of the menu
@@ -155,7 +156,8 @@ def detail_lines(state: AppState, now: datetime) -> tuple[str, ...]:
         lines.append(f"It said then: {_tunnel_line(state, status)}")
     elif status is not None:
         if state.is_outdated:
-            lines.append(f"The helper is version {status['daemonVersion']}; update Covey and start the helper anew")
+            helper = one_line(status["daemonVersion"], 20)
+            lines.append(f"The helper is version {helper}, this app {VERSION}: start both anew after an update")
         if state.failure is not None:
             lines += [state.failure.sentence, state.failure.hint]
         elif status["error"] is not None and state.doing is None:
