@@ -9,6 +9,7 @@ from app.helper_client import HelperClient
 from app.login.person import account_of, silently
 from app.login.renewal import Renewal, session_of
 from app.login.store import TokenStore
+from app.state import readable
 from protocol.errors import CoveyError, LoginNeeded, LoginRefused
 from protocol.local_api import StatusDocument, UpRequest
 
@@ -70,8 +71,8 @@ async def renew(client: HelperClient, store: TokenStore) -> bool:
 
     Raises what the helper or the provider says; LoginNeeded and LoginRefused are final.
     """
-    status = await client.status()
-    session = session_of(status)
+    status = readable(await client.status())
+    session = None if status is None else session_of(status)
     if session is None:
         return False
     flow = await client.sign_in_flow()
