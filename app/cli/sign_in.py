@@ -80,7 +80,7 @@ def tell_as_json(prompt: Prompt) -> None:
         "url": prompt.url,
         "complete_url": prompt.complete_url,
         "user_code": prompt.user_code,
-        "expires_in": prompt.expires_in,
+        "expires_in": round(prompt.expires_in),
         "note": prompt.note,
     }
     print(json.dumps(event), flush=True)
