@@ -54,7 +54,8 @@ def visit(url: str, email: str, password: str, user_code: str, decision: str) ->
         form = Form(page)
         if not {"decision", "password", "user_code"} & form.fields.keys():
             return title
-        values = {**form.fields, "email": email, "password": password, "user_code": user_code, "decision": decision}
+        own = {"email": email, "password": password, "again": password, "user_code": user_code, "decision": decision}
+        values = {**form.fields, **own}
         body = urllib.parse.urlencode({name: values[name] for name in form.fields}).encode()
         target = urllib.parse.urljoin(here, form.action) if form.action else here
         request = urllib.request.Request(target, body) if form.method == "post" else f"{target}?{body.decode()}"

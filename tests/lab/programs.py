@@ -83,6 +83,11 @@ class Server:
         """Which of valid, expired, revoked and used up there are."""
         return {key["state"] for key in self._asked("setup-keys", "list")}
 
+    def people(self) -> list[Status]:
+        """Who has an account."""
+        found: list[Status] = self._asked("users", "list")
+        return found
+
     def setup_key(self, *flags: str) -> Status:
         """A fresh key: reusable unless flags say otherwise; the key itself is under `key`, its number under `id`."""
         return self.ask("setup-keys", "create", "--name", "lab", *(flags or ("--reusable",)))

@@ -1,6 +1,7 @@
 """People who sign in without a desktop: codes for another screen, sessions that end, persons who are shut out."""
 
 import json
+import re
 
 import pytest
 
@@ -47,6 +48,21 @@ def test_a_code_on_another_screen_signs_a_machine_in(lab: Lab) -> None:
     alice.reaches(bob)
     assert alice.status()["email"] == ada.email
     assert alice.status()["sessionExpiresAt"][:2] == "20"
+
+
+def test_the_first_start_makes_an_owner_who_invites_somebody(lab: Lab) -> None:
+    here, there = TWO_NATS.build(lab)
+    server, alice, phone = Server(lab), Member(here), there
+    ada, eve = Person("ada@example.org"), Person("eve@example.org")
+    found = re.search(r"https://\S+/welcome/\S+", server.node.log("covey-server"))
+    assert found, "the first start prints a link for the owner"
+    assert ada.visits(phone, found[0], "", "").startswith("Welcome")
+    server.restart()
+    assert len(re.findall(r"/welcome/", server.node.log("covey-server"))) == 1, "an owner is made once"
+    eve.visits(phone, str(server.ask("invite")["link"]), "", "")
+    assert {user["email"]: user["role"] for user in server.people()} == {ada.email: "owner", eve.email: "user"}
+    alice.start()
+    sign_in(server, eve, alice, phone)
 
 
 def test_whoever_says_no_is_told_so(lab: Lab) -> None:
