@@ -13,7 +13,7 @@ def plain(text: str) -> str:
 def sentence(text: str) -> str:
     """Text as a whole sentence on one line."""
     text = plain(" ".join(text.split()))
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) or not text else ".")
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!", "…")) or not text else ".")
 
 
 def ago(moment: str, now: datetime | None = None) -> str:

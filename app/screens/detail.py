@@ -53,7 +53,7 @@ class PeerDetail(QScrollArea):
             widget.setVisible(peer is not None)
         if peer is None:
             self._name.setText("Choose a machine")
-            self._state.setText("Its path, and why it is what it is, stand here.")
+            self._state.setText("Here stands which path leads to it, and why.")
             for field in self._fields.values():
                 self._form.setRowVisible(field, False)
             return

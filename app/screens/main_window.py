@@ -21,7 +21,7 @@ from app.screens.chart import History, Sample
 from app.screens.detail import PeerDetail
 from app.screens.first_run import FirstRun
 from app.screens.parts import CopyButton, ElidedText, Heading, Text, centred
-from app.screens.peers import NOBODY, PeerList
+from app.screens.peers import NOBODY, NOT_KNOWN, NOT_UP, PeerList
 from app.screens.problem import Problem, trouble_of
 from app.screens.sign_in import SignInProgress
 from app.screens.words import PeerRow
@@ -79,6 +79,7 @@ class MainWindow(QMainWindow):
         self._icon.setPixmap(tray_icon(icon_of(state), variant_of_this_desktop()).pixmap(QSize(ICON, ICON)))
         line = one_line(state_line(state, now), 200)
         self._icon.setAccessibleDescription(line)
+        self.setWindowTitle(f"Covey: {line}")
         self._line.setText(line)
         status = state.status
         who = f"{own_name(status)}  {own_address(status)}  {status['email']}".strip() if status is not None else ""
@@ -91,8 +92,7 @@ class MainWindow(QMainWindow):
         self._show_page()
         if status is not None:
             self._remember(status["peers"]["details"])
-            why_none = NOBODY if status["daemonStatus"] in ("Connected", "Connecting") else "Connect to see the other machines."
-            self.peers.show_peers(status["peers"]["details"], why_none)
+            self.peers.show_peers(status["peers"]["details"], _why_nobody(state))
             self._show_detail(now)
 
     def open_first_run(self, link: str = "") -> None:
@@ -164,6 +164,7 @@ class MainWindow(QMainWindow):
         peers = self._state.status["peers"]["details"] if self._state.status else []
         peer = next((peer for peer in peers if PeerRow.of(peer).key == self._chosen), None) if self._chosen else None
         self._detail.show_peer(peer, self._histories.get(self._chosen), now)
+        self._detail.setVisible(bool(peers))
 
     def _on_chosen(self, key: str) -> None:
         self._chosen = key
@@ -235,3 +236,13 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         super().closeEvent(event)
         self.closed.emit()
+
+
+def _why_nobody(state: AppState) -> str:
+    """What the list says while it is empty."""
+    if state.is_up:
+        return NOBODY
+    is_coming = state.doing in (Doing.CONNECTING, Doing.SWITCHING) or (
+        state.status is not None and state.status["daemonStatus"] == "Connecting"
+    )
+    return NOT_KNOWN if is_coming else NOT_UP

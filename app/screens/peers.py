@@ -13,6 +13,8 @@ from protocol.local_api import PeerStatus
 Index = QModelIndex | QPersistentModelIndex
 COLUMNS = ("Name", "Address", "State", "Path", "Latency", "Loss")
 NOBODY = "No other machine is in this network yet."
+NOT_UP = "Connect to see the other machines."
+NOT_KNOWN = "The other machines show up here once this one is connected."
 ROOT = QModelIndex()
 SORT = Qt.ItemDataRole.UserRole
 LAST = float("inf")

@@ -30,7 +30,7 @@ def trouble_of(state: AppState) -> Trouble | None:
             if why is not None and why.code == "no-permission":
                 command = "sudo usermod -aG covey $USER" if on_linux else ""
                 return Trouble("Covey's helper does not talk to you", f"{why.sentence} {why.hint}", command)
-            text = "The helper carries the connections. It is not running, so this machine is not connected through Covey."
+            text = "The helper makes the connections and keeps them. Without it the others can't be reached, or not for long."
             return Trouble("Covey's helper is not running", text, "sudo systemctl start covey-helper" if on_linux else "")
         case Helper.SILENT:
             text = (

@@ -5,13 +5,14 @@ in a day or in ten minutes. What a person switched off is not said, but counts a
 """
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from app.cli.words import sentence
 from app.state import AppState, Doing, Helper, moment
 from app.tray.names import one_line
-from app.tray.view import session_line, state_line
+from app.tray.view import own_address, own_name, session_line, state_line
+from protocol.local_api import StatusDocument
 
 LOST_AFTER = 30.0  # seconds without what was there
 SIGN_IN_AFTER = 5.0  # seconds that a silent sign-in has
@@ -70,9 +71,9 @@ class Notices:
             was_there_before = not self._began
             self._was_usable = True
             if said_lost:
-                return [Notice(Kind.BACK, "Connected again", _text(state_line(state, now)))]
+                return [Notice(Kind.BACK, "Connected again", _text(_tunnel(state, now)))]
             if is_first and not was_there_before:
-                return [Notice(Kind.CONNECTED, "Covey is connected", _text(state_line(state, now)))]
+                return [Notice(Kind.CONNECTED, "Covey is connected", _text(_machine(status)))]
             return []
         if not self._was_usable:
             return []
@@ -135,6 +136,16 @@ def _is_meant(state: AppState) -> bool:
     return status is not None and (
         status["daemonStatus"] == "NeedsLogin" or (status["daemonStatus"] == "Idle" and not status["error"])
     )
+
+
+def _tunnel(state: AppState, now: datetime) -> str:
+    """How the tunnel is, whatever command is still under way."""
+    return state_line(replace(state, doing=None), now)
+
+
+def _machine(status: StatusDocument) -> str:
+    """Where this machine is; how many others there are changes in the moments after connecting."""
+    return f"This machine is {one_line(own_name(status), 100)}, {own_address(status)}"
 
 
 def _text(text: str) -> str:

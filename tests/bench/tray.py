@@ -26,10 +26,10 @@ def run() -> list[Figure]:
         for _ in range(STARTS):
             began = time.monotonic()
             tray = desktop.spawn("covey-tray", *words, "--show-window")
-            wait_for("the window", lambda: desktop.windows("^Covey$"))
+            wait_for("the window", lambda: desktop.windows("^Covey: "))
             times.append(time.monotonic() - began)
             end(tray)
-            wait_for("the window is gone", lambda: not desktop.windows("^Covey$"))
+            wait_for("the window is gone", lambda: not desktop.windows("^Covey: "))
         tray = desktop.spawn("covey-tray", *words)
         wait_for("the icon", desktop.is_icon_drawn)
         time.sleep(SETTLED)
@@ -37,7 +37,7 @@ def run() -> list[Figure]:
         time.sleep(MEASURED)
         load = (cpu_seconds(tray.pid) - used) / (time.monotonic() - began) * 100
         desktop.click_icon()
-        desktop.wait_window("^Covey$")
+        desktop.wait_window("^Covey: ")
         memory = memory_of(tray.pid)
     start = sorted(times)[len(times) // 2]
     return [

@@ -100,6 +100,13 @@ def test_an_empty_list_says_why() -> None:
     assert "Connect to see the other machines." in texts(window)
     window = window_of(answering(status_document()))
     assert "No other machine is in this network yet." in texts(window)
+    window = window_of(answering(status_document(state="Connecting")))
+    assert "once this one is connected" in texts(window)
+    assert "Choose a machine" not in texts(window)
+
+
+def test_the_window_is_called_after_the_state() -> None:
+    assert window_of(answering(status_document(state="Idle"))).windowTitle() == "Covey: Disconnected"
 
 
 # ---- the window

@@ -204,7 +204,7 @@ def show_tray(lab: Lab, story: Story, alice: Member) -> None:
         return
     desktop = Desktop(alice.node, PICTURES)
     desktop.start_covey(alice, "--show-window")
-    desktop.focus(desktop.wait_window("^Covey$"))
+    desktop.focus(desktop.wait_window("^Covey: "))
     desktop.keys("Tab", "Tab", "Tab", "Tab", "Down")
     picture = desktop.picture("alice")
     story.tell(f"What alice sees is in {picture.relative_to(Path.cwd()) if picture.is_relative_to(Path.cwd()) else picture}")

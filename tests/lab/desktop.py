@@ -95,6 +95,10 @@ class Desktop:
 
     # ---- eyes
 
+    def words(self, *words: str) -> tuple[str, ...]:
+        """How a program of this person is started from outside the machine."""
+        return ("ip", "netns", "exec", self.node.namespace, *self._as_person(words))
+
     def windows(self, title: str) -> list[str]:
         """Numbers of the visible windows whose title matches."""
         return self.run("xdotool", "search", "--onlyvisible", "--name", title, check=False).split()
@@ -134,9 +138,8 @@ class Desktop:
         """The pixels of the tray's icon, to tell one state from another."""
         x, y = self.icon_place()
         half = PANEL // 2
-        words = ("import", "-window", "root", "-crop", f"{PANEL}x{PANEL}+{x - half}+{y - half}", "+repage", "rgb:-")
-        words = ("ip", "netns", "exec", self.node.namespace, *self._as_person(words))
-        done = subprocess.run(words, capture_output=True, check=True, timeout=60)
+        grab = ("import", "-window", "root", "-crop", f"{PANEL}x{PANEL}+{x - half}+{y - half}", "+repage", "rgb:-")
+        done = subprocess.run(self.words(*grab), capture_output=True, check=True, timeout=60)
         return done.stdout
 
     def is_icon_drawn(self) -> bool:

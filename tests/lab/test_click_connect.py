@@ -31,7 +31,7 @@ def test_a_person_clicks_connect_signs_in_and_is_on_the_network(lab: Lab) -> Non
     desktop.picture("not-set-up")
     # when     the join link is clicked somewhere, which starts the program once more
     desktop.open_link(alice, str(server.ask("join-link")["link"]))
-    desktop.focus(desktop.wait_window("^Covey$"))
+    desktop.focus(desktop.wait_window("^Covey: "))
     desktop.picture("join-link")
     desktop.keys("Return")
     # and      she signs in with the browser that opens
@@ -43,7 +43,7 @@ def test_a_person_clicks_connect_signs_in_and_is_on_the_network(lab: Lab) -> Non
         one.sees(other, DIRECT)
     assert alice.status()["email"] == ada.email
     wait_for("the icon has changed", lambda: desktop.icon_picture() != first_icon)
-    desktop.focus(desktop.wait_window("^Covey$"))
+    desktop.focus(desktop.wait_window("^Covey: "))
     desktop.picture("connected")
     # when     she disconnects by the tray's menu
     connected_icon = desktop.icon_picture()

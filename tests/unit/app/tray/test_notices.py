@@ -112,7 +112,21 @@ def test_waking_up_after_both_warnings_says_one() -> None:
 def test_what_is_said_has_a_title_and_a_text() -> None:
     notices = Notices()
     notices.handle(IDLE, NOW)
-    assert notices.handle(UP, NOW) == [Notice(Kind.CONNECTED, "Covey is connected", "Connected, 1 of 1 peers.")]
+    assert notices.handle(UP, NOW) == [
+        Notice(Kind.CONNECTED, "Covey is connected", "This machine is alice.covey.internal, 100.92.0.1.")
+    ]
+
+
+def test_a_command_that_is_still_under_way_hides_nothing() -> None:
+    notices = Notices()
+    notices.handle(IDLE, NOW)
+    (first,) = notices.handle(UP.begun(Doing.CONNECTING), NOW)
+    assert "onnecting" not in first.text
+    notices.handle(GONE, later(1))
+    notices.handle(GONE, later(40))
+    assert notices.handle(UP.begun(Doing.CONNECTING), later(50)) == [
+        Notice(Kind.BACK, "Connected again", "Connected, 1 of 1 peers.")
+    ]
 
 
 STATES = st.sampled_from([AppState(), IDLE, UP, CONNECTING, OUTAGE, SIGN_IN, GONE, silent(UP), session(500), session(5 * DAY)])
