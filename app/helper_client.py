@@ -10,14 +10,13 @@ import sys
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any, cast
 
-from app.local_call import ANSWER_TIMEOUT, CONNECT_TIMEOUT, answer_of, failure_of, request_of
+from app import local_call
+from app.local_call import ANSWER_TIMEOUT, CHANGE_TIMEOUT, CONNECT_TIMEOUT, Call, answer_of, failure_of, request_of
 from protocol.errors import CoveyError, HelperNotRunning
 from protocol.local_api import Preferences, ProfilesDocument, StatusDocument, UpRequest
 from protocol.sign_in import SignInFlow
 
-CHANGE_TIMEOUT = 40.0  # seconds, for down and logout, and for `up` beyond its own timeout
 ASK_SERVER_TIMEOUT = 20.0  # seconds, for what the helper must ask its server
-UP_TIMEOUT = 30.0  # seconds that `up` waits unless asked otherwise
 CLOSE_TIMEOUT = 0.5  # seconds that a stopped helper may hold up whoever leaves its events
 MAX_STATUS = 64 * 1024 * 1024  # bytes
 
@@ -29,60 +28,60 @@ class HelperClient:
     comes, or the error that the helper tells.
     """
 
-    def __init__(self, socket: pathlib.Path) -> None:
-        self._path = socket
+    def __init__(self, socket: str | pathlib.Path) -> None:
+        self._path = pathlib.Path(socket)
 
     @property
     def socket(self) -> pathlib.Path:
         return self._path
 
     async def status(self, seconds: float = ANSWER_TIMEOUT) -> StatusDocument:
-        return cast(StatusDocument, await self._call("GET", "/v1/status", seconds))
+        return cast(StatusDocument, await self._ask(local_call.STATUS._replace(seconds=seconds)))
 
     async def version(self, seconds: float = ANSWER_TIMEOUT) -> str:
-        return str((await self._call("GET", "/v1/version", seconds)).get("version", ""))
+        return str((await self._ask(local_call.VERSION._replace(seconds=seconds))).get("version", ""))
 
     async def up(self, request: UpRequest) -> None:
         """Come up; returns when management and signal are."""
-        await self._call("POST", "/v1/up", (request.timeout or UP_TIMEOUT) + CHANGE_TIMEOUT, request.to_json())
+        await self._ask(local_call.up(request))
 
     async def down(self) -> None:
-        await self._call("POST", "/v1/down", CHANGE_TIMEOUT)
+        await self._ask(local_call.DOWN)
 
     async def logout(self) -> None:
-        await self._call("POST", "/v1/logout", CHANGE_TIMEOUT)
+        await self._ask(Call("POST", "/v1/logout", CHANGE_TIMEOUT))
 
     async def sign_in_flow(self, *, management_url: str | None = None, join_link: str | None = None) -> SignInFlow:
         """Where to sign in at this server; without a place at the active profile's."""
         place = {"management_url": management_url, "join_link": join_link}
         body = {name: value for name, value in place.items() if value is not None}
         with self._failures():
-            return SignInFlow.from_json(await self._call("POST", "/v1/sign-in-flow", ASK_SERVER_TIMEOUT, body))
+            return SignInFlow.from_json(await self._ask(Call("POST", "/v1/sign-in-flow", ASK_SERVER_TIMEOUT, body)))
 
     async def extend_session(self, jwt: str) -> str:
         """Renew the session while the tunnel stays up; answers when it ends, in ISO 8601."""
-        answer = await self._call("POST", "/v1/extend-session", ASK_SERVER_TIMEOUT, {"jwt": jwt})
+        answer = await self._ask(Call("POST", "/v1/extend-session", ASK_SERVER_TIMEOUT, {"jwt": jwt}))
         return str(answer.get("sessionExpiresAt", ""))
 
     async def profiles(self) -> ProfilesDocument:
-        return cast(ProfilesDocument, await self._call("GET", "/v1/profiles", ANSWER_TIMEOUT))
+        return cast(ProfilesDocument, await self._ask(Call("GET", "/v1/profiles", ANSWER_TIMEOUT)))
 
     async def add_profile(self, name: str) -> ProfilesDocument:
-        return cast(ProfilesDocument, await self._call("POST", "/v1/profiles", CHANGE_TIMEOUT, {"name": name}))
+        return cast(ProfilesDocument, await self._ask(Call("POST", "/v1/profiles", CHANGE_TIMEOUT, {"name": name})))
 
     async def use_profile(self, name: str) -> ProfilesDocument:
         """Make it the active one; the tunnel of the former goes down."""
-        return cast(ProfilesDocument, await self._call("POST", "/v1/profiles/use", CHANGE_TIMEOUT, {"name": name}))
+        return cast(ProfilesDocument, await self._ask(Call("POST", "/v1/profiles/use", CHANGE_TIMEOUT, {"name": name})))
 
     async def remove_profile(self, name: str) -> ProfilesDocument:
-        return cast(ProfilesDocument, await self._call("POST", "/v1/profiles/remove", CHANGE_TIMEOUT, {"name": name}))
+        return cast(ProfilesDocument, await self._ask(Call("POST", "/v1/profiles/remove", CHANGE_TIMEOUT, {"name": name})))
 
     async def preferences(self) -> Preferences:
-        return cast(Preferences, await self._call("GET", "/v1/preferences", ANSWER_TIMEOUT))
+        return cast(Preferences, await self._ask(Call("GET", "/v1/preferences", ANSWER_TIMEOUT)))
 
     async def prefer(self, changes: Preferences) -> Preferences:
         """Change what is named, and answer all; it is in force from the next `up`."""
-        return cast(Preferences, await self._call("POST", "/v1/preferences", CHANGE_TIMEOUT, dict(changes)))
+        return cast(Preferences, await self._ask(Call("POST", "/v1/preferences", CHANGE_TIMEOUT, dict(changes))))
 
     async def events(self, every: float | None = None) -> AsyncGenerator[StatusDocument, None]:
         """The status at once and at every change; ends when the helper ends.
@@ -103,10 +102,10 @@ class HelperClient:
                     if message.type is aiohttp.WSMsgType.TEXT:
                         yield cast(StatusDocument, message.json())
 
-    async def _call(self, method: str, route: str, seconds: float, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def _ask(self, call: Call) -> dict[str, Any]:
         with self._failures():
-            async with asyncio.timeout(seconds):
-                return answer_of(await self._exchange(request_of(method, route, body)))
+            async with asyncio.timeout(call.seconds):
+                return answer_of(await self._exchange(request_of(call)))
 
     async def _exchange(self, request: bytes) -> bytes:
         if sys.platform == "win32":

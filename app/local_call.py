@@ -1,6 +1,6 @@
-"""One call of the local API with nothing but sockets: HTTP/1.0 and JSON over the helper's Unix socket.
+"""Calls of the local API with nothing but sockets: HTTP/1.0 and JSON over the helper's Unix socket.
 
-Scripts ask for the status again and again; what asyncio, aiohttp and typer cost to import would be most of the answer's time.
+What asyncio, aiohttp and typer cost to import would be most of the time until a command's answer.
 """
 
 import errno
@@ -8,25 +8,49 @@ import json
 import socket
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from protocol.errors import CoveyError, HelperNotRunning, NoPermission, TimedOut, error_from_wire
+
+if TYPE_CHECKING:
+    from protocol.local_api import UpRequest
 
 DEFAULT_SOCKET = "/run/covey/helper.sock"
 CONNECT_TIMEOUT = 3.0  # seconds
 ANSWER_TIMEOUT = 10.0  # seconds, for calls that only ask
+CHANGE_TIMEOUT = 40.0  # seconds, for down and logout, and for `up` beyond its own timeout
+UP_TIMEOUT = 30.0  # seconds that `up` waits unless asked otherwise
 
 
-def call(path: str, method: str, route: str, *, seconds: float = ANSWER_TIMEOUT) -> dict[str, Any]:
-    """Ask the helper at this socket and wait for the answer. Raises as HelperClient does."""
+class Call(NamedTuple):
+    """What the helper is asked, and how many seconds its answer may take."""
+
+    method: str
+    route: str
+    seconds: float = ANSWER_TIMEOUT
+    body: dict[str, Any] | None = None
+
+
+STATUS = Call("GET", "/v1/status")
+VERSION = Call("GET", "/v1/version")
+DOWN = Call("POST", "/v1/down", CHANGE_TIMEOUT)
+
+
+def up(request: "UpRequest") -> Call:
+    """Come up; the answer comes when management and signal are."""
+    return Call("POST", "/v1/up", (request.timeout or UP_TIMEOUT) + CHANGE_TIMEOUT, request.to_json())
+
+
+def ask(path: str, call: Call) -> Any:
+    """Ask the helper at this socket, and wait for the answer: a JSON object. Raises as HelperClient does."""
     if sys.platform == "win32":
         raise HelperNotRunning("This version of Covey has no helper on Windows.", "Use it on Linux or macOS.")
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + call.seconds
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(CONNECT_TIMEOUT)
             connection.connect(path)
-            connection.sendall(request_of(method, route, None))
+            connection.sendall(request_of(call))
             raw = bytearray()
             while True:
                 connection.settimeout(max(0.01, deadline - time.monotonic()))
@@ -39,9 +63,10 @@ def call(path: str, method: str, route: str, *, seconds: float = ANSWER_TIMEOUT)
         raise failure_of(error, path) from None
 
 
-def request_of(method: str, route: str, body: dict[str, Any] | None) -> bytes:
-    text = json.dumps(body or {}).encode()
-    head = f"{method} {route} HTTP/1.0\r\nHost: helper\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
+def request_of(call: Call) -> bytes:
+    text = json.dumps(call.body or {}).encode()
+    first = f"{call.method} {call.route} HTTP/1.0"
+    head = f"{first}\r\nHost: helper\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
     return head.encode() + text
 
 

@@ -1,55 +1,60 @@
 """`covey up`: from what was typed to a connected machine."""
 
-import asyncio
 import json
 import pathlib
 import re
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from app.cli.words import own_name, plain
-from app.helper_client import HelperClient
+from app.local_call import STATUS, ask, up
 from protocol.errors import CoveyError, LoginNeeded, SetupKeyMalformed, UsageError
 from protocol.join_link import JoinLink, ServerLocation
 from protocol.local_api import StatusDocument, UpRequest
 
+if TYPE_CHECKING:
+    import threading
+
 MAX_KEY_FILE = 4096  # bytes
-LOOK_EVERY = 0.3  # seconds between two looks at how far it got
+SHOW_AFTER = 0.1  # seconds; what is over sooner does not wait for imports that only draw
+LOOK_EVERY, LOOK_TIMEOUT = 0.3, 1.0  # seconds between two looks at how far it got, and that each may take
 SETUP_KEY = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
-async def connect(
-    socket: pathlib.Path, wanted: UpRequest, setup_key_file: str | None, *, may_sign_in: bool, as_json: bool
-) -> None:
+def connect(socket: str, wanted: UpRequest, setup_key_file: str | None, *, may_sign_in: bool, as_json: bool) -> None:
     """Bring the machine up, with the person where the server wants one, and say the outcome in one line."""
     request = completed(wanted, setup_key_file)
-    client = HelperClient(socket)
     try:
-        async with progress(client):
-            await client.up(request)
+        with progress(socket):
+            ask(socket, up(request))
     except LoginNeeded as needed:
         if request.setup_key is not None:
             raise  # the key was to let it in
-        status = await client.status()
+        status = ask(socket, STATUS)
         if not (request.management_url or request.join_link or status["management"]["url"]):
             raise  # nobody knows where to
         if not may_sign_in:
             needed.hint = "Sign in: `covey login`, or `covey up` without --no-login."
             raise
-        await _sign_in(client, status, request, as_json=as_json)
-    status = await client.status()
+        token = _token(socket, status, request, as_json=as_json)
+        with progress(socket):
+            ask(socket, up(replace(request, jwt=token)))
+    status = ask(socket, STATUS)
     print(json.dumps(status) if as_json else f"Connected as {own_name(status)}.")
 
 
-async def _sign_in(client: HelperClient, status: StatusDocument, request: UpRequest, *, as_json: bool) -> None:
+def _token(socket: str, status: StatusDocument, request: UpRequest, *, as_json: bool) -> str:
+    """What signing in gives; only here a person is waited for."""
+    import asyncio
+
     from app.cli.sign_in import tell, tell_as_json, token_for
+    from app.helper_client import HelperClient
 
     on_prompt = tell_as_json if as_json else tell
-    token = await token_for(client, status, request, on_prompt, may_open_browser=True, anew=False)
-    async with progress(client):
-        await client.up(replace(request, jwt=token))
+    return asyncio.run(token_for(HelperClient(socket), status, request, on_prompt, may_open_browser=True, anew=False))
 
 
 def completed(wanted: UpRequest, setup_key_file: str | None) -> UpRequest:
@@ -108,29 +113,34 @@ def _head(path: pathlib.Path) -> bytes:
         return file.read(MAX_KEY_FILE + 1)
 
 
-@asynccontextmanager
-async def progress(client: HelperClient) -> AsyncIterator[None]:
+@contextmanager
+def progress(socket: str) -> Iterator[None]:
     """Show on a terminal how far it got, while the context is open."""
     if not sys.stderr.isatty():
         yield
+        return
+    import threading
+
+    over = threading.Event()
+    showing = threading.Thread(target=_show_progress, args=(socket, over), daemon=True)
+    showing.start()
+    try:
+        yield
+    finally:
+        over.set()
+        showing.join()
+
+
+def _show_progress(socket: str, over: "threading.Event") -> None:
+    if over.wait(SHOW_AFTER):
         return
     from rich.console import Console
     from rich.text import Text
 
     with Console(stderr=True).status(Text("Connecting")) as shown:
-
-        async def look() -> None:
+        while not over.wait(LOOK_EVERY):
             with suppress(CoveyError):  # `up` itself will say it
-                while True:
-                    await asyncio.sleep(LOOK_EVERY)
-                    shown.update(Text(phase(await client.status())))
-
-        looking = asyncio.create_task(look())
-        try:
-            yield
-        finally:
-            looking.cancel()
-            await asyncio.wait([looking])
+                shown.update(Text(phase(ask(socket, STATUS._replace(seconds=LOOK_TIMEOUT)))))
 
 
 def phase(status: StatusDocument) -> str:

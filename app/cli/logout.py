@@ -1,12 +1,10 @@
 """`covey logout`."""
 
-import pathlib
-
 from app.helper_client import HelperClient
 from app.login.person import account_of, forget
 
 
-async def log_out(socket: pathlib.Path) -> None:
+async def log_out(socket: str) -> None:
     """Remove the machine, then what renews the sign-in: a server that is away must not cost that."""
     client = HelperClient(socket)
     profile = (await client.status())["profile"]

@@ -8,7 +8,10 @@ import json
 import os
 import sys
 
-from app.local_call import DEFAULT_SOCKET, call
+from app.cli.commands import COMMANDS
+from app.cli.options import call
+from app.cli.plain import read
+from app.local_call import DEFAULT_SOCKET
 from protocol.errors import CoveyError, UsageError
 
 INTERRUPTED = 130
@@ -18,13 +21,14 @@ def run(arguments: list[str]) -> int:
     """Run a command line and return its exit code. An error is a sentence on standard error, its hint on the line below."""
     as_json = "--json" in arguments
     try:
-        if (socket := _asks_for_status(arguments)) is not None:
-            print(json.dumps(call(socket, "GET", "/v1/status")))
-            return 0
-        return _run_command(arguments)
+        code = _run_plainly(arguments)
+        return _run_with_typer(arguments) if code is None else code
     except CoveyError as error:
         return _fail(error, as_json)
     except KeyboardInterrupt:
+        return INTERRUPTED
+    except EOFError:  # Ctrl-D where a key is asked for
+        print(file=sys.stderr)
         return INTERRUPTED
     except SystemExit as ended:  # typer's and rich's way to say that whoever read our output has gone
         return ended.code if isinstance(ended.code, int) else 1
@@ -32,25 +36,24 @@ def run(arguments: list[str]) -> int:
         return 1
 
 
-def _asks_for_status(arguments: list[str]) -> str | None:
-    """The socket, if this is `[--socket PATH] status --json`: scripts poll it, so it does not wait for typer's imports."""
-    match arguments:
-        case ["status", "--json"]:
-            return os.environ.get("COVEY_SOCKET") or DEFAULT_SOCKET
-        case ["--socket", socket, "status", "--json"] if socket and not socket.startswith("-"):
-            return socket
-        case _:
-            return None
+def _run_plainly(arguments: list[str]) -> int | None:
+    """Run what leaves no question, which is nearly everything, without waiting for typer's imports; else None."""
+    if (reading := read(arguments, COMMANDS)) is None:
+        return None
+    socket = reading.socket or os.environ.get("COVEY_SOCKET") or DEFAULT_SOCKET
+    code = call(reading.command, socket, reading.values)
+    sys.stdout.flush()
+    return code or 0
 
 
-def _run_command(arguments: list[str]) -> int:
+def _run_with_typer(arguments: list[str]) -> int:
     import typer
     from typer.exceptions import TyperException
 
-    from app.cli.commands import app
+    from app.cli.full import program
 
     try:
-        code = app(arguments, standalone_mode=False, prog_name="covey")
+        code = program(COMMANDS)(arguments, standalone_mode=False, prog_name="covey")
         sys.stdout.flush()
     except TyperException as error:
         raise UsageError(error.format_message()) from None

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import pathlib
 import re
 import shutil
 from dataclasses import dataclass, field
@@ -38,7 +37,7 @@ class Tally:
         return text
 
 
-async def ping_peer(socket: pathlib.Path, wanted: str, count: int) -> int:
+async def ping_peer(socket: str, wanted: str, count: int) -> int:
     """Ping, print each answer and, even if interrupted, a summary; return 0 if at least one answer came, else 1."""
     client = HelperClient(socket)
     peer = find_peer(await client.status(), wanted)

@@ -1,28 +1,27 @@
 """`covey profile`: the accounts of this machine, one of which is active."""
 
 import json
-import pathlib
 
 from app.cli.words import plain
 from app.helper_client import HelperClient
 from protocol.local_api import ProfilesDocument
 
 
-async def list_profiles(socket: pathlib.Path, *, as_json: bool) -> None:
+async def list_profiles(socket: str, *, as_json: bool) -> None:
     _say(await HelperClient(socket).profiles(), "", as_json)
 
 
-async def add_profile(socket: pathlib.Path, name: str, *, as_json: bool) -> None:
+async def add_profile(socket: str, name: str, *, as_json: bool) -> None:
     document = await HelperClient(socket).add_profile(name)
     _say(document, f"Added the account {_shown(name)}. `covey profile use` changes to it.", as_json)
 
 
-async def use_profile(socket: pathlib.Path, name: str, *, as_json: bool) -> None:
+async def use_profile(socket: str, name: str, *, as_json: bool) -> None:
     document = await HelperClient(socket).use_profile(name)
     _say(document, f"Now using the account {_shown(document['active'])}.", as_json)
 
 
-async def remove_profile(socket: pathlib.Path, name: str, *, as_json: bool) -> None:
+async def remove_profile(socket: str, name: str, *, as_json: bool) -> None:
     """Remove it, and forget what renews its sign-in."""
     from app.login.person import account_of, forget
 

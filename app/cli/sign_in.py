@@ -2,7 +2,6 @@
 
 import io
 import json
-import pathlib
 import sys
 from dataclasses import replace
 
@@ -17,9 +16,7 @@ from protocol.join_link import JoinLink
 from protocol.local_api import StatusDocument, UpRequest
 
 
-async def login(
-    socket: pathlib.Path, wanted: UpRequest, setup_key_file: str | None, *, may_open_browser: bool, as_json: bool
-) -> None:
+async def login(socket: str, wanted: UpRequest, setup_key_file: str | None, *, may_open_browser: bool, as_json: bool) -> None:
     """Sign in, by a setup key where one is given, and connect; a tunnel that is up to the same server stays up."""
     request = completed(wanted, setup_key_file)
     client = HelperClient(socket)
@@ -27,7 +24,7 @@ async def login(
     is_elsewhere = request.management_url is not None or request.join_link is not None
     is_up = before["daemonStatus"] == "Connected" and not is_elsewhere
     if _has_key(request):
-        async with progress(client):
+        with progress(socket):
             await client.up(request)
     elif is_up and not before["email"]:
         _say(before, f"Already signed in as {own_name(before)}: a setup key let this machine in.", as_json)
@@ -38,7 +35,7 @@ async def login(
         if is_up:
             await client.extend_session(token)
         else:
-            async with progress(client):
+            with progress(socket):
                 await client.up(replace(request, jwt=token))
     status = await client.status()
     who = plain(status["email"]) or own_name(status)

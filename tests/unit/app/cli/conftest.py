@@ -33,10 +33,12 @@ class Covey:
         code = await asyncio.to_thread(run, ["--socket", str(self.socket), *words])
         return Done(code, *self._captured.readouterr())
 
-    async def start(self, *words: str, stdout: int = asyncio.subprocess.PIPE) -> asyncio.subprocess.Process:
+    async def start(
+        self, *words: str, stdout: int = asyncio.subprocess.PIPE, stderr: int = asyncio.subprocess.PIPE
+    ) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             sys.executable, "-m", "app.cli.main", *words,
-            stdin=asyncio.subprocess.PIPE, stdout=stdout, stderr=asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.PIPE, stdout=stdout, stderr=stderr,
             env={**os.environ, "COVEY_SOCKET": str(self.socket), "PYTHONWARNINGS": "error"},
         )  # fmt: skip
 

@@ -14,7 +14,7 @@ from protocol.errors import CoveyError, LoginNeeded, NoPermission, SetupKeyExpir
 from protocol.local_api import StatusDocument, UpRequest
 from protocol.version import VERSION
 from tests.unit.app.cli.conftest import Covey
-from tests.unit.helper.local_api.scripted import ScriptedController, peer, status_document
+from tests.unit.helper.local_api.scripted import ScriptedController, link, peer, status_document
 
 KEY = "a8b7c6d5-0123-4567-89ab-cdef01234567"
 LINK = f"covey://192.0.2.1:443/join/key.{KEY}"
@@ -61,6 +61,21 @@ async def test_down_and_logout_say_what_they_did(covey: Covey, controller: Scrip
     assert logout.code == 0
     assert logout.out.startswith("Logged out")
     assert controller.calls == ["down", "logout"]
+
+
+async def test_up_shows_on_a_terminal_how_far_it_is(covey: Covey, controller: ScriptedController) -> None:
+    controller.hold = asyncio.Event()
+    controller.document |= {"signal": link("https://vpn.example.org:443", "no answer")}
+    ours, theirs = os.openpty()
+    process = await covey.start("up", stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    while b"Connecting to signal at https://vpn.example.org:443: no answer" not in shown:
+        shown += await asyncio.to_thread(os.read, ours, 4096)
+    controller.hold.set()
+    out, _ = await process.communicate()
+    os.close(ours)
+    assert (process.returncode, out) == (0, b"Connected as alice.covey.internal (100.92.0.1).\n")
 
 
 @pytest.mark.parametrize(
