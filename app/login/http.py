@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
 import yarl
+from aiohttp.helpers import get_env_proxy_for_url
 
 from app.login.answer import Answer
 from protocol.errors import CertificateMismatch, CertificateUntrusted, ClockOff, SignInUnavailable
@@ -41,7 +42,6 @@ class ProviderHttp:
             connector=aiohttp.TCPConnector(keepalive_timeout=KEEP_ALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT if len(self._server.hosts) > 1 else None),
-            trust_env=self._trusts_environment,
         )
         return self
 
@@ -73,8 +73,9 @@ class ProviderHttp:
         with translated(url):
             for place in urls:
                 try:
+                    to = yarl.URL(place, encoded=True)
                     response = await self._session.request(
-                        method, yarl.URL(place, encoded=True), ssl=self._trust(place), allow_redirects=False, **options
+                        method, to, ssl=self._trust(place), allow_redirects=False, **self._proxy(to), **options
                     )
                     break
                 except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:  # nothing was sent
@@ -86,6 +87,14 @@ class ProviderHttp:
     def _trust(self, url: str) -> aiohttp.Fingerprint | bool:
         pin = self._server.fingerprint
         return aiohttp.Fingerprint(pin) if pin is not None and is_at(self._server, url) else True
+
+    def _proxy(self, url: yarl.URL) -> dict[str, Any]:
+        """The proxy that the environment names. `trust_env` would send what ~/.netrc says to the provider as well."""
+        try:
+            proxy, auth = get_env_proxy_for_url(url) if self._trusts_environment else (None, None)
+        except LookupError:
+            proxy, auth = None, None
+        return {"proxy": proxy, "proxy_auth": auth}
 
     def _places(self, url: str) -> list[str]:
         if not is_at(self._server, url):

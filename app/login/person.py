@@ -10,6 +10,7 @@ from app.login.sign_in import SignIn, refresh
 from app.login.store import TokenStore, new_record, user_store
 from app.login.tokens import Tokens
 from protocol.errors import CoveyError, SignInRefused
+from protocol.join_link import JoinLink
 from protocol.sign_in import Provider, SignInFlow
 
 log = logging.getLogger(__name__)
@@ -70,8 +71,9 @@ async def _silently(flow: SignInFlow, account: str, email: str, store: TokenStor
         async with store.locked():
             kept = await store.load(account)
             provider = _provider(flow)
-            if kept is None or (kept.token_endpoint, kept.client_id) != (provider.token_endpoint, provider.client_id):
-                return None
+            place = (_server(flow), provider.token_endpoint, provider.client_id)
+            if kept is None or (kept.server, kept.token_endpoint, kept.client_id) != place:
+                return None  # another server may name the same provider, to get a token that is good elsewhere
             if email and email.casefold() != kept.email.casefold():
                 return None
             try:
@@ -91,11 +93,15 @@ async def _keep(flow: SignInFlow, account: str, tokens: Tokens, store: TokenStor
     if not tokens.refresh_token:
         return
     provider = _provider(flow)
-    record = new_record(tokens.refresh_token, provider.token_endpoint, provider.client_id, tokens.email)
+    record = new_record(tokens.refresh_token, provider.token_endpoint, provider.client_id, tokens.email, _server(flow))
     try:
         await store.save(account, record)
     except OSError as error:
         log.warning("the sign-in can't be kept, so the next one needs you again: %s", error)
+
+
+def _server(flow: SignInFlow) -> str:
+    return str(JoinLink(flow.server))
 
 
 def _provider(flow: SignInFlow) -> Provider:

@@ -48,7 +48,8 @@ class PinnedProxy:
 
     def serves(self, request: web.BaseRequest) -> bool:
         is_plain = ".." not in request.path and "\\" not in request.path
-        return request.method in METHODS and request.raw_path.startswith(SERVED) and is_plain
+        is_own = request.headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")  # no page of somebody else asks
+        return request.method in METHODS and request.raw_path.startswith(SERVED) and is_plain and is_own
 
     async def forward(self, request: web.BaseRequest, origin: str) -> web.Response:
         """Ask the server in the browser's place. `origin` is ours. Raises as `ProviderHttp.post` does."""

@@ -48,6 +48,7 @@ class Kept:
         token_endpoint, client_id: the only place that the refresh token may be sent to.
         email: who signed in.
         saved_at: unix time.
+        server: the Covey server, as a join link; nobody else may get what the refresh token gives.
     """
 
     refresh_token: str = field(repr=False)
@@ -55,6 +56,7 @@ class Kept:
     client_id: str
     email: str = ""
     saved_at: float = 0.0
+    server: str = ""
 
     def to_text(self) -> str:
         return json.dumps(asdict(self))
@@ -70,8 +72,9 @@ class Kept:
                     "client_id": str(client),
                     "email": str(email),
                     "saved_at": int() | float() as saved_at,
+                    "server": str(server),
                 }:
-                    return cls(token, url, client, email, float(saved_at))
+                    return cls(token, url, client, email, float(saved_at), server)
         except (ValueError, RecursionError, OverflowError):
             pass
         return None
@@ -223,8 +226,8 @@ def user_store(on_file: Callable[[str], None] | None = None) -> TokenStore:
     return TokenStore(user_data_path("covey", appauthor=False, roaming=False), on_file=on_file)
 
 
-def new_record(refresh_token: str, token_endpoint: str, client_id: str, email: str) -> Kept:
-    return Kept(refresh_token, token_endpoint, client_id, email, time.time())
+def new_record(refresh_token: str, token_endpoint: str, client_id: str, email: str, server: str) -> Kept:
+    return Kept(refresh_token, token_endpoint, client_id, email, time.time(), server)
 
 
 def _system_keyring() -> Any:

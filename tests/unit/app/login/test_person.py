@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from app.login.sign_in import SignIn
 from app.login.store import Kept, TokenStore
 from helper.local_api.listener import serve
 from protocol.errors import LoginNeeded, ServerUnreachable, SignInUnavailable
+from protocol.join_link import JoinLink, ServerLocation
 from protocol.local_api import StatusDocument, UpRequest
 from protocol.sign_in import SignInFlow
 from tests.support.openid import EMAIL, ScriptedProvider, WalkingBrowser
@@ -60,9 +62,19 @@ async def test_another_person_is_asked(provider: ScriptedProvider, store: TokenS
 
 
 async def test_a_refresh_token_goes_to_its_own_provider_only(provider: ScriptedProvider, store: TokenStore) -> None:
-    await store.save("default", Kept("secret", "https://another.example/token", "covey", EMAIL, 1.0))
+    server = str(JoinLink(provider.flow().server))
+    await store.save("default", Kept("secret", "https://another.example/token", "covey", EMAIL, 1.0, server))
     assert await silently(provider.flow(), "default", store=store) is None
     assert provider.asked == []
+
+
+async def test_what_a_refresh_token_gives_goes_to_its_own_server_only(provider: ScriptedProvider, store: TokenStore) -> None:
+    await signed_in(provider.flow(), store)
+    asked = len(provider.asked)
+    other = replace(provider.flow(), server=ServerLocation(("covey.example.net",)))  # which names the provider of the first
+    assert await silently(other, "default", email=EMAIL, store=store) is None
+    assert len(provider.asked) == asked
+    assert await silently(provider.flow(), "default", store=store)
 
 
 async def test_a_refresh_token_that_is_refused_is_forgotten_and_the_person_asked(
@@ -161,7 +173,8 @@ async def client(socket: Path, provider: ScriptedProvider, store: TokenStore, co
     """Of a helper where Alice signed in before."""
     client = HelperClient(socket)
     provider.refresh_tokens.add("first")
-    await store.save(account_of(client, "default"), Kept("first", f"{provider.origin}/oauth2/token", "covey", EMAIL, 1.0))
+    server = str(JoinLink(provider.flow().server))
+    await store.save(account_of(client, "default"), Kept("first", f"{provider.origin}/oauth2/token", "covey", EMAIL, 1.0, server))
     return client
 
 

@@ -114,6 +114,14 @@ async def test_nothing_but_the_pages_of_a_sign_in_is_shown(pinned: ScriptedProvi
     assert pinned.pages == []
 
 
+@pytest.mark.parametrize(("site", "status"), [("cross-site", 404), ("same-site", 404), ("same-origin", 200), ("none", 200)])
+async def test_pages_of_others_ask_for_nothing_here(
+    loopback: Loopback, session: aiohttp.ClientSession, site: str, status: int
+) -> None:
+    async with session.get(f"{loopback.origin}/oauth2/echo", headers={"Sec-Fetch-Site": site}) as response:
+        assert response.status == status
+
+
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "CONNECT"])
 async def test_no_other_method_is_handed_on(pinned: ScriptedProvider, loopback: Loopback, method: str) -> None:
     host = loopback.origin.removeprefix("http://")
