@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 DataDir = Annotated[Path, typer.Option(help="The folder that `covey-server up` uses.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For scripts.")]
-Email = Annotated[str, typer.Argument(metavar="EMAIL", help="As `users list` shows it.")]
+Email = Annotated[str, typer.Argument(metavar="EMAIL|ID", help="As `users list` shows it.")]
 PasswordFile = Annotated[Path | None, typer.Option(metavar="FILE|-", help="Holds the password; - reads it from stdin.")]
 
 

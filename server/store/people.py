@@ -13,7 +13,16 @@ from server.store.models import Peer, PeerMeta, Role, User
 from server.store.registration import raise_serial
 from server.store.rows import user_of
 from server.store.sqlite import Database
-from server.store.tables import browser_sessions, peers, sign_ins, spent_tokens, users
+from server.store.tables import (
+    authorization_codes,
+    browser_sessions,
+    device_codes,
+    one_time_links,
+    peers,
+    sign_ins,
+    spent_tokens,
+    users,
+)
 
 EMBEDDED = ""  # the issuer of those who have a password here
 MAX_EMAIL, MAX_NAME, MAX_SUBJECT = 254, 100, 255  # characters; RFC 5321, section 4.5.3.1.3; ours; OpenID Connect Core, section 2
@@ -101,13 +110,17 @@ def add_user(
 
 
 def sign_out_everywhere(connection: Connection, user_id: str) -> None:
-    """End the browser sessions and refresh tokens of a person. Machines that are in stay in until their session ends."""
-    connection.execute(delete(browser_sessions).where(browser_sessions.c.user_id == user_id))
-    connection.execute(delete(sign_ins).where(sign_ins.c.user_id == user_id))
+    """End what a person is signed in with: browser sessions, refresh tokens, and codes that would become some.
+
+    Machines that are in stay in until their session ends.
+    """
+    for table in (browser_sessions, sign_ins, authorization_codes, device_codes):
+        connection.execute(delete(table).where(table.c.user_id == user_id))
 
 
 def set_password(connection: Connection, user_id: str, password_hash: str) -> None:
     connection.execute(update(users).where(users.c.id == user_id).values(password_hash=password_hash))
+    connection.execute(delete(one_time_links).where(one_time_links.c.user_id == user_id))  # which would give another
     sign_out_everywhere(connection, user_id)
 
 
@@ -133,12 +146,21 @@ class People:
         return await self._database.read(lambda connection: by_subject(connection, issuer, subject))
 
     async def find_by_email(self, email: str) -> User:
-        """The person with this e-mail address, of our own provider before others. Raises NoSuchUser."""
-        by_email = select(users).where(users.c.email == email.strip().lower()).order_by(users.c.issuer).limit(1)
-        row = await self._database.read(lambda connection: connection.execute(by_email).mappings().first())
-        if row is None:
+        """The person with this e-mail address, of our own provider before others, or with this id.
+
+        Raises NoSuchUser, or UsageError where several have the address: at other providers people may call themselves so.
+        """
+        if (user := await self.find_user(email)) is not None:
+            return user
+        by_email = select(users).where(users.c.email == email.strip().lower()).order_by(users.c.issuer)
+        rows = await self._database.read(lambda connection: connection.execute(by_email).mappings().all())
+        if not rows:
             raise NoSuchUser(f"there is nobody with the e-mail address {email}")
-        return user_of(row)
+        if rows[0]["issuer"] != EMBEDDED and len(rows) > 1:
+            raise UsageError(
+                f"{len(rows)} people have the e-mail address {email}", "Give the ID that `users list` shows instead."
+            )
+        return user_of(rows[0])
 
     async def has_owner(self) -> bool:
         return await self._database.read(has_owner)
@@ -153,7 +175,7 @@ class People:
 
     async def add_external_user(self, issuer: str, subject: str, email: str, name: str) -> User:
         """Note somebody whom another provider knows; who is known already stays. The first person here becomes the owner."""
-        email, now = email.strip().lower()[:MAX_EMAIL], self._clock()
+        email, now = "".join(filter(str.isprintable, email)).strip().lower()[:MAX_EMAIL], self._clock()
         name = canonical_name(name, email)
 
         def add(connection: Connection) -> User:

@@ -10,7 +10,7 @@ from protocol.errors import UsageError
 from protocol.keys import PrivateKey
 from server.store import PeerMeta, Role, Store, grants, open_store, tables
 from server.store.errors import EmailTaken, NoSuchUser
-from server.store.grants import BrowserSession, RefreshToken, SignIn
+from server.store.grants import AuthorizationCode, BrowserSession, DeviceCode, OneTimeLink, RefreshToken, SignIn
 from server.store.people import canonical_email, canonical_name
 
 NOW = 1_800_000_000.0
@@ -119,3 +119,45 @@ async def test_a_hash_is_renewed_only_if_it_is_still_the_same(store: Store) -> N
     await store.people.renew_hash(alice.id, "another", "second")
     rows = await store.read(lambda connection: connection.execute(tables.users.select()).mappings().all())
     assert rows[0]["password_hash"] == "first"
+
+
+async def test_a_new_password_ends_codes_and_links_that_wait(store: Store) -> None:
+    alice = await store.people.add_user("alice@example.org", "", Role.USER, "a hash")
+    account = (await store.account()).id
+    code, device, waiting, link = (grants.new_secret() for _ in range(4))
+
+    def begin(connection: Connection) -> None:
+        grants.add_code(
+            connection,
+            AuthorizationCode(
+                grants.hash_of(code), alice.id, "covey", "http://127.0.0.1/callback", "openid", "", "", NOW, NOW + 60
+            ),
+            NOW,
+        )
+        allowed = DeviceCode(grants.hash_of(device), "1", "covey", "openid", 5, NOW + 600, user_id=alice.id, auth_time=NOW)
+        grants.add_device_code(connection, allowed, NOW)
+        grants.add_device_code(connection, DeviceCode(grants.hash_of(waiting), "2", "covey", "openid", 5, NOW + 600), NOW)
+        reset = OneTimeLink(grants.hash_of(link), account, "reset", alice.id, Role.USER, NOW, NOW + 60)
+        grants.add_link(connection, reset, NOW)
+
+    await store.write(begin)
+    await store.people.set_password(alice.id, "another hash")
+    assert await store.read(lambda connection: grants.find_code(connection, code)) is None
+    assert await store.read(lambda connection: grants.find_device_code(connection, device)) is None
+    assert await store.read(lambda connection: grants.find_link(connection, link)) is None
+    assert await store.read(lambda connection: grants.find_device_code(connection, waiting)) is not None
+
+
+async def test_who_is_meant_is_never_guessed(store: Store) -> None:
+    people = store.people
+    first, second = [await people.add_external_user("https://id", subject, "a@b.c", "") for subject in "12"]
+    await people.add_external_user("https://id", "3", first.id, "")  # people may call themselves anything there
+    with pytest.raises(UsageError):
+        await people.find_by_email("a@b.c")
+    assert await people.find_by_email(first.id) == first
+    assert await people.find_by_email(second.id) == second
+
+
+async def test_an_address_from_elsewhere_holds_nothing_that_a_terminal_obeys(store: Store) -> None:
+    person = await store.people.add_external_user("https://id", "1", "\x1b]0;owned\x07a@b.c\n", "")
+    assert person.email == "]0;owneda@b.c"
