@@ -13,6 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from server.front_door.sources import source_told
 
 MAX_CONNECTIONS = 512
+MAX_PER_SOURCE = MAX_CONNECTIONS // 4  # one address alone, however slow it is, must not keep all others out
 GRACE = 1  # seconds that answers under way have when the server stops
 TICK = 1.0  # seconds between two updates of the Date header
 
@@ -24,6 +25,11 @@ class Protocol(H11Protocol):
         super().connection_made(transport)
         source = source_told(transport.get_extra_info("peername"))
         self.client = None if source is None else (source, 0)
+        if source is not None and self._count(self.client) > MAX_PER_SOURCE:
+            transport.abort()
+
+    def _count(self, client: tuple[str, int] | None) -> int:
+        return sum(isinstance(other, Protocol) and other.client == client for other in self.connections)
 
 
 class WebServer(uvicorn.Server):
