@@ -107,7 +107,10 @@ class Engine:
         """Renew the session while the tunnel stays up, or revive it; returns when it ends now."""
         memory = self._memory
         async with self._client(memory, self._server_of(memory)) as client:
-            memory.hear(await client.extend_session(jwt))
+            if memory.lease.ends is None:  # servers extend only what has an end
+                memory.hear(await client.sign_in(jwt))
+            else:
+                memory.hear(await client.extend_session(jwt))
         is_ended = memory is self._memory and memory.settings.wanted and not self._supervisor.is_running
         if is_ended and (self._going_up is None or self._going_up.done()):
             self._going_up = asyncio.create_task(self._come_up_later(memory))

@@ -157,6 +157,14 @@ async def test_extending_keeps_the_tunnel(engine: Engine, server: Server, machin
     assert (len(machine.opened), len(server.logins)) == (1, 1)
 
 
+async def test_signing_in_again_goes_well_where_sessions_never_end(engine: Engine, server: Server, machine: Machine) -> None:
+    server.lacks.add("ExtendAuthSession")  # a server refuses to extend what has no end
+    await sign_in(engine, server)
+    server.tokens.add(token(2))
+    assert await engine.extend_session(token(2)) == "0001-01-01T00:00:00Z"
+    assert (len(machine.opened), [login.jwtToken for login in server.logins]) == (1, [token(), token(2)])
+
+
 async def test_extending_nowhere_says_so(engine: Engine) -> None:
     with pytest.raises(LoginNeeded):
         await engine.extend_session(token())
