@@ -8,7 +8,7 @@ from app.local_call import DEFAULT_SOCKET
 from app.login.prompt import OnPrompt
 from app.login.sign_in import SignIn, refresh
 from app.login.store import TokenStore, new_record, user_store
-from app.login.tokens import Tokens
+from app.login.tokens import Tokens, person_in
 from protocol.errors import CoveyError, SignInRefused
 from protocol.join_link import JoinLink
 from protocol.sign_in import Provider, SignInFlow
@@ -93,7 +93,7 @@ async def _keep(flow: SignInFlow, account: str, tokens: Tokens, store: TokenStor
     if not tokens.refresh_token:
         return
     provider = _provider(flow)
-    record = new_record(tokens.refresh_token, provider.token_endpoint, provider.client_id, tokens.email, _server(flow))
+    record = new_record(tokens.refresh_token, provider.token_endpoint, provider.client_id, person_in(tokens.jwt), _server(flow))
     try:
         await store.save(account, record)
     except OSError as error:

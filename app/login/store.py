@@ -46,7 +46,7 @@ class Kept:
 
     Attributes:
         token_endpoint, client_id: the only place that the refresh token may be sent to.
-        email: who signed in.
+        email: who signed in, as the helper names them.
         saved_at: unix time.
         server: the Covey server, as a join link; nobody else may get what the refresh token gives.
     """

@@ -9,7 +9,7 @@ import json
 
 from helper.settings import MAX_EMAIL
 
-NAMES = ("email", "preferred_username", "name")  # OpenID Connect Core 1.0, section 5.1; the first that is there
+NAMES = ("email", "preferred_username", "name", "sub")  # OpenID Connect Core 1.0, section 5.1; the first that is there
 
 
 def email_of(jwt: str) -> str:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.login.tokens import claims_of, read_tokens
+from app.login.tokens import claims_of, person_in, read_tokens
+from helper.engine.claims import email_of
 from protocol.errors import SignInRefused
 from protocol.sign_in import Provider
 from tests.support.openid import unsigned
@@ -26,6 +27,7 @@ def test_the_access_token_is_taken_where_the_server_wants_that() -> None:
     access, identity = unsigned(aud=["api", "other"], sub="1"), unsigned(**CLAIMS)
     tokens = read_tokens({"id_token": identity, "access_token": access}, BY_ACCESS_TOKEN, nonce="n")
     assert (tokens.jwt, tokens.email, tokens.expires_at) == (access, "alice@example.org", 0.0)
+    assert person_in(tokens.jwt) == email_of(tokens.jwt) == "1", "app and helper must agree on who is to be signed in silently"
 
 
 def test_the_former_refresh_token_stays_good_where_no_new_one_comes() -> None:

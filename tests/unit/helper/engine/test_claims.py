@@ -14,7 +14,8 @@ def test_the_e_mail_address_or_else_another_name() -> None:
     assert email_of(token()) == "alice@example.org"
     assert email_of(token(email="", preferred_username="alice")) == "alice"
     assert email_of(token(email=None, name="Alice A.")) == "Alice A."
-    assert email_of(token(email=["a"])) == ""
+    assert email_of(token(email=["a"], sub="17")) == "17", "where nothing is there, nobody would seem to be signed in"
+    assert email_of(token(email=["a"], sub=None)) == ""
 
 
 def test_what_cannot_be_shown_is_left_out_and_what_is_long_is_cut() -> None:
