@@ -1,12 +1,53 @@
-"""What makes a datagram STUN, for all who must tell it from WireGuard and from TURN's channels."""
+"""What both ends of STUN and TURN must agree on: what makes a datagram STUN, and how attributes are written. Pure."""
+
+import struct
+from enum import IntEnum
 
 HEADER_LENGTH = 20  # bytes: type, length, magic cookie, transaction id (RFC 8489, section 5)
 MAGIC_COOKIE = bytes.fromhex("2112a442")
+INTEGRITY_LENGTH = 24  # bytes of MESSAGE-INTEGRITY with its own header (RFC 8489, section 14.5)
+FINGERPRINT_LENGTH = 8
+FINGERPRINT_XOR = 0x5354554E  # RFC 8489, section 14.7
+
+_attribute_header = struct.Struct("!HH")
+
+
+class Attribute(IntEnum):
+    """Attributes of STUN and TURN (RFC 8489, section 18.3; RFC 8656, section 18). Those of ICE are no server's business."""
+
+    MAPPED_ADDRESS = 0x0001
+    USERNAME = 0x0006
+    MESSAGE_INTEGRITY = 0x0008
+    ERROR_CODE = 0x0009
+    UNKNOWN_ATTRIBUTES = 0x000A
+    CHANNEL_NUMBER = 0x000C
+    LIFETIME = 0x000D
+    XOR_PEER_ADDRESS = 0x0012
+    DATA = 0x0013
+    REALM = 0x0014
+    NONCE = 0x0015
+    XOR_RELAYED_ADDRESS = 0x0016
+    REQUESTED_ADDRESS_FAMILY = 0x0017
+    EVEN_PORT = 0x0018
+    REQUESTED_TRANSPORT = 0x0019
+    DONT_FRAGMENT = 0x001A
+    XOR_MAPPED_ADDRESS = 0x0020
+    RESERVATION_TOKEN = 0x0022
+    # 0x8000 and up may be ignored by whoever does not know them
+    ADDITIONAL_ADDRESS_FAMILY = 0x8000
+    ADDRESS_ERROR_CODE = 0x8001
+    SOFTWARE = 0x8022
+    FINGERPRINT = 0x8028
 
 
 def is_stun(data: bytes | memoryview) -> bool:
     """Say whether the first bytes can be a STUN message: two zero bits, whole words, the magic cookie (RFC 8489, section 5).
 
-    WireGuard's messages have random bytes where the cookie stands, but a zero second byte, which no method of STUN gives.
+    WireGuard's messages have random bytes where the cookie stands, but a zero second byte, which no method of ours gives.
     """
-    return len(data) >= HEADER_LENGTH and data[0] < 0x40 and data[1] != 0 and data[3] & 3 == 0 and data[4:8] == MAGIC_COOKIE
+    return len(data) >= HEADER_LENGTH and data[1] != 0 and data[0] < 0x40 and data[3] & 3 == 0 and data[4:8] == MAGIC_COOKIE
+
+
+def pack_attribute(kind: int, value: bytes) -> bytes:
+    """Type, length, value, zeros up to 4 bytes (RFC 8489, section 14)."""
+    return _attribute_header.pack(kind, len(value)) + value + bytes(-len(value) % 4)

@@ -12,11 +12,12 @@ from binascii import crc32
 from aioice import stun
 
 from protocol.addresses import Address
-from protocol.stun import MAGIC_COOKIE, is_stun
+from protocol.stun import FINGERPRINT_LENGTH, FINGERPRINT_XOR, INTEGRITY_LENGTH, MAGIC_COOKIE, Attribute, is_stun, pack_attribute
 
 _REQUEST, _SUCCESS = 0x0001, 0x0101
-_USERNAME, _INTEGRITY, _XOR_MAPPED_ADDRESS, _PRIORITY, _USE_CANDIDATE = 0x0006, 0x0008, 0x0020, 0x0024, 0x0025
-_FINGERPRINT, _CONTROLLED, _CONTROLLING = 0x8028, 0x8029, 0x802A
+_USERNAME, _XOR_MAPPED_ADDRESS = Attribute.USERNAME, Attribute.XOR_MAPPED_ADDRESS  # here, for reaching an enum's member is slow
+_INTEGRITY, _FINGERPRINT = Attribute.MESSAGE_INTEGRITY, Attribute.FINGERPRINT
+_PRIORITY, _USE_CANDIDATE, _CONTROLLED, _CONTROLLING = 0x0024, 0x0025, 0x8029, 0x802A  # RFC 8445, section 16.1
 
 
 def parse(data: bytes) -> stun.Message:
@@ -42,8 +43,10 @@ def check(
     """A connectivity check: transaction id and datagram. `username` is `theirs:ours`, `password` theirs."""
     transaction, name = secrets.token_bytes(12), username.encode()
     role = _CONTROLLING if controlling else _CONTROLLED
-    body = _attribute(_USERNAME, name) + _attribute(role, struct.pack("!Q", tie_breaker))
-    body += _attribute(_PRIORITY, struct.pack("!I", priority)) + (_attribute(_USE_CANDIDATE, b"") if use_candidate else b"")
+    body = pack_attribute(_USERNAME, name) + pack_attribute(role, struct.pack("!Q", tie_breaker))
+    body += pack_attribute(_PRIORITY, struct.pack("!I", priority))
+    if use_candidate:
+        body += pack_attribute(_USE_CANDIDATE, b"")
     return transaction, _signed(_REQUEST, transaction, body, password)
 
 
@@ -53,20 +56,15 @@ def success(request: stun.Message, source: Address, password: str) -> bytes:
     mask = int.from_bytes(MAGIC_COOKIE + (transaction if source.is_ipv6 else b""))
     ip = (int(source.ip) ^ mask).to_bytes(16 if source.is_ipv6 else 4)
     mapped = struct.pack("!BBH", 0, 2 if source.is_ipv6 else 1, source.port ^ 0x2112) + ip
-    return _signed(_SUCCESS, transaction, _attribute(_XOR_MAPPED_ADDRESS, mapped), password)
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    """RFC 8489, section 14: type, length, value, zeroes up to 4 bytes."""
-    return struct.pack("!HH", kind, len(value)) + value + bytes(-len(value) % 4)
+    return _signed(_SUCCESS, transaction, pack_attribute(_XOR_MAPPED_ADDRESS, mapped), password)
 
 
 def _signed(kind: int, transaction: bytes, body: bytes, password: str) -> bytes:
     """Head, body, MESSAGE-INTEGRITY over the length up to itself, FINGERPRINT over the whole (sections 14.5 and 14.7)."""
-    head = struct.pack("!HH", kind, len(body) + 24) + MAGIC_COOKIE + transaction
-    message = head + body + _attribute(_INTEGRITY, hmac.digest(password.encode(), head + body, "sha1"))
-    message = message[:2] + struct.pack("!H", len(body) + 32) + message[4:]
-    return message + _attribute(_FINGERPRINT, struct.pack("!I", crc32(message) ^ 0x5354554E))
+    head = struct.pack("!HH", kind, len(body) + INTEGRITY_LENGTH) + MAGIC_COOKIE + transaction
+    message = head + body + pack_attribute(_INTEGRITY, hmac.digest(password.encode(), head + body, "sha1"))
+    message = message[:2] + struct.pack("!H", len(body) + INTEGRITY_LENGTH + FINGERPRINT_LENGTH) + message[4:]
+    return message + pack_attribute(_FINGERPRINT, struct.pack("!I", crc32(message) ^ FINGERPRINT_XOR))
 
 
 def is_authentic(message: stun.Message, password: str) -> bool:

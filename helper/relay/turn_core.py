@@ -24,6 +24,7 @@ from helper.relay.transactions import Allocate, ChannelBind, CreatePermission, R
 from helper.relay.waiting import Waiting
 from protocol.addresses import Address, IPAddress
 from protocol.errors import CoveyError
+from protocol.stun import Attribute
 
 KEEPALIVE_AFTER = 5.0  # seconds without anything from the server; ours
 REFUSED_MEANS_DEAD_AFTER = 0.2  # seconds over which ICMP keeps saying that nobody listens there; ours
@@ -331,24 +332,24 @@ class TurnCore:
         match request:
             case Allocate(ipv6):
                 method = stun.Method.ALLOCATE
-                attributes.append((turn.REQUESTED_TRANSPORT, turn.UDP))
+                attributes.append((Attribute.REQUESTED_TRANSPORT, turn.UDP))
                 if ipv6:
-                    attributes.append((turn.REQUESTED_ADDRESS_FAMILY, turn.IPV6_FAMILY))
+                    attributes.append((Attribute.REQUESTED_ADDRESS_FAMILY, turn.IPV6_FAMILY))
             case Refresh(release):
                 method = stun.Method.REFRESH
                 if release:
-                    attributes.append((turn.LIFETIME, bytes(4)))
+                    attributes.append((Attribute.LIFETIME, bytes(4)))
             case CreatePermission(ips):
                 method = stun.Method.CREATE_PERMISSION
                 attributes += [turn.peer_attribute(ip, transaction_id) for ip in ips]
             case ChannelBind(peer, channel):
                 method = stun.Method.CHANNEL_BIND
-                attributes.append((turn.CHANNEL_NUMBER, struct.pack("!HH", channel, 0)))
-                attributes.append((turn.XOR_PEER_ADDRESS, turn.xor_address(peer, transaction_id)))
+                attributes.append((Attribute.CHANNEL_NUMBER, struct.pack("!HH", channel, 0)))
+                attributes.append((Attribute.XOR_PEER_ADDRESS, turn.xor_address(peer, transaction_id)))
         if self._key is not None and self._realm is not None:
-            attributes.append((turn.USERNAME, self._username.encode()))
-            attributes.append((turn.REALM, self._realm.encode()))
-            attributes.append((turn.NONCE, self._nonce))
+            attributes.append((Attribute.USERNAME, self._username.encode()))
+            attributes.append((Attribute.REALM, self._realm.encode()))
+            attributes.append((Attribute.NONCE, self._nonce))
         data = turn.build(method, transaction_id, attributes, self._key)
         self._transactions.start(transaction_id, request, data, self._key, attempt, now)
         return Transmit(data)

@@ -13,11 +13,17 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from protocol.addresses import Address
-from protocol.stun import HEADER_LENGTH, MAGIC_COOKIE, is_stun
+from protocol.stun import (
+    FINGERPRINT_LENGTH,
+    FINGERPRINT_XOR,
+    HEADER_LENGTH,
+    INTEGRITY_LENGTH,
+    MAGIC_COOKIE,
+    Attribute,
+    is_stun,
+    pack_attribute,
+)
 
-INTEGRITY_LENGTH = 24  # attribute header and SHA-1
-FINGERPRINT_LENGTH = 8
-FINGERPRINT_XOR = 0x5354554E
 MAX_ATTRIBUTES = 128  # in one message; ours, so that no datagram keeps us busy
 
 _HEADER = struct.Struct("!HH4s12s")
@@ -40,32 +46,6 @@ class Class(IntEnum):
     INDICATION = 0x010
     SUCCESS = 0x100
     ERROR = 0x110
-
-
-class Attribute(IntEnum):
-    MAPPED_ADDRESS = 0x0001
-    USERNAME = 0x0006
-    MESSAGE_INTEGRITY = 0x0008
-    ERROR_CODE = 0x0009
-    UNKNOWN_ATTRIBUTES = 0x000A
-    CHANNEL_NUMBER = 0x000C
-    LIFETIME = 0x000D
-    XOR_PEER_ADDRESS = 0x0012
-    DATA = 0x0013
-    REALM = 0x0014
-    NONCE = 0x0015
-    XOR_RELAYED_ADDRESS = 0x0016
-    REQUESTED_ADDRESS_FAMILY = 0x0017
-    EVEN_PORT = 0x0018
-    REQUESTED_TRANSPORT = 0x0019
-    DONT_FRAGMENT = 0x001A
-    XOR_MAPPED_ADDRESS = 0x0020
-    RESERVATION_TOKEN = 0x0022
-    # 0x8000 and up may be ignored by whoever does not know them
-    ADDITIONAL_ADDRESS_FAMILY = 0x8000
-    ADDRESS_ERROR_CODE = 0x8001
-    SOFTWARE = 0x8022
-    FINGERPRINT = 0x8028
 
 
 REASONS = {
@@ -155,17 +135,15 @@ def build(message: Message, key: bytes | None = None, *, fingerprint: bool = Tru
     """Serialise; with a key MESSAGE-INTEGRITY is added, FINGERPRINT goes last."""
     method = message.method
     kind = method & 0x000F | (method & 0x0070) << 1 | (method & 0x0F80) << 2 | message.message_class
-    body = b"".join(
-        _ATTRIBUTE.pack(attribute, len(value)) + value + bytes(-len(value) % 4) for attribute, value in message.attributes
-    )
+    body = b"".join([pack_attribute(attribute, value) for attribute, value in message.attributes])
     data = _HEADER.pack(kind, len(body), MAGIC_COOKIE, message.transaction_id) + body
     if key is not None:
         signed = _with_length(data, len(data) - HEADER_LENGTH + INTEGRITY_LENGTH)
-        data = signed + _ATTRIBUTE.pack(Attribute.MESSAGE_INTEGRITY, 20) + integrity_of(signed, key)
+        data = signed + pack_attribute(Attribute.MESSAGE_INTEGRITY, integrity_of(signed, key))
     if fingerprint:
         data = _with_length(data, len(data) - HEADER_LENGTH + FINGERPRINT_LENGTH)
         crc = zlib.crc32(data) ^ FINGERPRINT_XOR
-        data += _ATTRIBUTE.pack(Attribute.FINGERPRINT, 4) + crc.to_bytes(4, "big")
+        data += pack_attribute(Attribute.FINGERPRINT, crc.to_bytes(4, "big"))
     return data
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from protocol.addresses import Address, IPAddress
+from protocol.stun import Attribute
 from server.stun_turn import codec
 from server.stun_turn.actions import Action, ClosePath, CloseRelay, OpenPath, OpenRelay, SendToClient, SendToPeer
 from server.stun_turn.allocations import (
@@ -29,7 +30,7 @@ from server.stun_turn.allocations import (
     ClientId,
     PortPool,
 )
-from server.stun_turn.codec import Attribute, Class, Message, Method
+from server.stun_turn.codec import Class, Message, Method
 from server.stun_turn.config import TurnConfig
 from server.stun_turn.credentials import Nonces, User, parse_username, password_for
 from server.stun_turn.peers import PeerPolicy

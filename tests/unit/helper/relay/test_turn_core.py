@@ -21,6 +21,7 @@ from helper.relay.turn_core import (
     Unbound,
 )
 from protocol.addresses import Address
+from protocol.stun import MAGIC_COOKIE
 from tests.unit.helper.relay.turn_script import (
     MAPPED,
     OTHER,
@@ -323,7 +324,7 @@ def test_no_bytes_from_the_network_raise(data: st.DataObject) -> None:
         kind.to_bytes(2, "big") + len(value).to_bytes(2, "big") + value + bytes(-len(value) % 4) for kind, value in attributes
     )
     for message in sent:
-        header = template + len(body).to_bytes(2, "big") + turn.MAGIC_COOKIE + message.transaction_id
+        header = template + len(body).to_bytes(2, "big") + MAGIC_COOKIE + message.transaction_id
         core.receive(header + body, 5.0)
         core.receive(data.draw(st.binary(max_size=60)), 5.0)
     core.time_passed(6.0)

@@ -8,10 +8,11 @@ from ipaddress import ip_address
 from typing import Any, Self
 
 from protocol.addresses import Address
+from protocol.stun import Attribute
 from server.stun_turn import TurnConfig, codec
 from server.stun_turn.actions import Action, OpenRelay, SendToClient
 from server.stun_turn.allocations import Allocation, ClientId
-from server.stun_turn.codec import Attribute, Class, Message, Method
+from server.stun_turn.codec import Class, Message, Method
 from server.stun_turn.credentials import Credentials, make_credentials
 from server.stun_turn.turn import TurnServer
 

@@ -1,4 +1,5 @@
-from server.stun_turn.codec import Attribute, Method
+from protocol.stun import Attribute
+from server.stun_turn.codec import Method
 from server.stun_turn.turn import TurnServer
 from tests.unit.server.stun_turn.client import PEER, CoreClient, channel_attribute, config, peer_attribute
 

@@ -3,8 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.addresses import Address
+from protocol.stun import Attribute
 from server.stun_turn import codec
-from server.stun_turn.codec import MAX_ATTRIBUTES, Attribute, Class, Message, Method
+from server.stun_turn.codec import MAX_ATTRIBUTES, Class, Message, Method
 
 # RFC 5769, section 2.1: a Binding request with a short-term credential
 SAMPLE = bytes.fromhex(

@@ -16,8 +16,9 @@ import pytest
 
 from protocol.addresses import Address, IPAddress
 from protocol.errors import PortTaken
+from protocol.stun import Attribute
 from server.stun_turn import TurnService, codec
-from server.stun_turn.codec import Attribute, Class, Message, Method
+from server.stun_turn.codec import Class, Message, Method
 from server.stun_turn.paths import UDP_SEGMENT
 from tests.unit.server.stun_turn.client import (
     SECRET,

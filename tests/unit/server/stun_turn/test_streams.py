@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from protocol.addresses import Address
+from protocol.stun import Attribute
 from server.stun_turn import TurnService, codec
-from server.stun_turn.codec import Attribute, Class, Message, Method
+from server.stun_turn.codec import Class, Message, Method
 from server.stun_turn.streams import MAX_QUEUED, frame_length
 from tests.unit.server.stun_turn.client import WITHIN, SocketClient, error_of, indication, peer_attribute
 from tests.unit.server.stun_turn.test_sockets import BINDING, CHANNEL, check_relaying, turn, udp_peer

@@ -5,8 +5,9 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol.stun import Attribute
 from server.stun_turn import codec
-from server.stun_turn.codec import Attribute, Class, Message, Method
+from server.stun_turn.codec import Class, Message, Method
 from server.stun_turn.streams import frame_length
 from server.stun_turn.turn import TurnServer
 from tests.unit.server.stun_turn.client import (

@@ -1,9 +1,10 @@
 import pytest
 
 from protocol.addresses import Address
+from protocol.stun import Attribute
 from server.stun_turn import codec
 from server.stun_turn.actions import ClosePath, CloseRelay, OpenPath, SendToClient, SendToPeer
-from server.stun_turn.codec import Attribute, Class, Method
+from server.stun_turn.codec import Class, Method
 from server.stun_turn.turn import TurnServer
 from tests.unit.server.stun_turn.client import PEER, PUBLIC, CoreClient, channel_attribute, config, indication, peer_attribute
 

@@ -4,10 +4,11 @@ import os
 import pytest
 
 from protocol.addresses import Address
+from protocol.stun import Attribute
 from server.stun_turn import codec
 from server.stun_turn.actions import OpenRelay, SendToClient
 from server.stun_turn.allocations import MAX_CHANNELS, MAX_PERMISSIONS
-from server.stun_turn.codec import Attribute, Class, Message, Method
+from server.stun_turn.codec import Class, Message, Method
 from server.stun_turn.credentials import make_credentials
 from server.stun_turn.turn import PORTS_TRIED, TurnServer
 from tests.unit.server.stun_turn.client import (
