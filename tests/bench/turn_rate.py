@@ -29,8 +29,9 @@ from pathlib import Path
 import uvloop
 
 from protocol.addresses import Address
+from protocol.stun import Attribute
 from server.stun_turn import TurnConfig, TurnService, codec
-from server.stun_turn.codec import Attribute, Class, Message, Method
+from server.stun_turn.codec import Class, Message, Method
 from server.stun_turn.credentials import Credentials, make_credentials
 from tests.bench.figure import Figure
 
