@@ -79,6 +79,7 @@ class ManagementClient:
         self._server, self._private_key, self._meta = server, private_key, meta
         self._name = f"the management server {server.url}"
         self.used_setup_key = False  # the last `login` needed the setup key
+        self.used_token = False  # the last `sign_in` had its answer, so that the token is known to have counted
         self._connection: _Connection | None = None
         self._dialing = asyncio.Lock()
         self._is_closed = False
@@ -121,14 +122,16 @@ class ManagementClient:
             SignInRefused, UserBlocked and the like: the server's definite no.
             SignInUnavailable, ServerUnreachable: it may work later, with a new token.
         """
-        is_sent = False
+        is_sent = self.used_token = False
         try:
             request = LoginRequest(setupKey=NO_SETUP_KEY, meta=self._meta(), jwtToken=jwt)
             async with self._attempt() as connection:
                 server_key = await self._server_key(connection)
                 sealed, is_sent = self._sealed(request, server_key), True
                 answer = await connection.stub.Login(sealed)
-            return await self._whole(self._opened(LoginResponse, answer, server_key))
+            response = self._opened(LoginResponse, answer, server_key)
+            self.used_token = True
+            return await self._whole(response)
         except grpc.aio.AioRpcError as error:
             raise self._sign_in_failure(error) from None
         except ServerUnreachable as error:

@@ -206,15 +206,15 @@ class Engine:
             server, setup_key = target(request, memory.settings.server)
             hostname = request.hostname or memory.settings.hostname
             before = memory.settings
-            used_setup_key = False
+            used_setup_key = used_token = False
             if not self._goes_on(memory, server, hostname) or request.jwt is not None:
                 try:
-                    used_setup_key = await self._begin_session(memory, server, hostname, setup_key, request.jwt)
+                    used_setup_key, used_token = await self._begin_session(memory, server, hostname, setup_key, request.jwt)
                 except (LoginNeeded, LoginRefused) as error:
                     if self._supervisor.session is None:
                         self._supervisor.give_up(error)
                     raise
-            owner, email = whose(before, server, jwt=request.jwt, uid=uid, used_setup_key=used_setup_key)
+            owner, email = whose(before, server, jwt=request.jwt, uid=uid, used_setup_key=used_setup_key, used_token=used_token)
             memory.change(server=server, hostname=hostname, wanted=True, owner=owner, email=email, session_ends=memory.lease.ends)
             self._changed()
         await self._supervisor.wait_connected(request.timeout or UP_TIMEOUT)
@@ -228,10 +228,10 @@ class Engine:
 
     async def _begin_session(
         self, memory: Memory, server: ServerLocation, hostname: str | None, setup_key: str | None, jwt: str | None
-    ) -> bool:
+    ) -> tuple[bool, bool]:
         """Log in and start a session; one that runs goes on until the login has succeeded, and after it where nothing changed.
 
-        Returns whether the setup key was needed.
+        Returns whether the setup key was needed, and whether the token is known to have counted.
         """
         client = self._supervisor.client(memory, server, hostname)
         try:
@@ -245,7 +245,7 @@ class Engine:
             log.info("the server can't be reached; coming up from what was saved")
             await self._end_session()
             self._supervisor.keep(memory, server, saved, None)
-            return False
+            return False, False
         except ValueError as error:
             await client.close()
             raise ServerUnreachable(str(error)) from None
@@ -256,10 +256,10 @@ class Engine:
         if self._goes_on(memory, server, hostname) and session and session.parts and session.address == address:
             await client.close()
             session.renewed(login)
-            return False
+            return False, client.used_token
         await self._end_session()
         self._keep(memory, server, login, client)
-        return client.used_setup_key
+        return client.used_setup_key, client.used_token
 
     def _keep(self, memory: Memory, server: ServerLocation, login: LoginResponse, client: ManagementClient) -> None:
         memory.joins(server)

@@ -31,7 +31,7 @@ def _known_by_pin(server: ServerLocation, known: ServerLocation | None) -> Serve
 
 
 def whose(
-    settings: Settings, server: ServerLocation, *, jwt: str | None, uid: int | None, used_setup_key: bool
+    settings: Settings, server: ServerLocation, *, jwt: str | None, uid: int | None, used_setup_key: bool, used_token: bool
 ) -> tuple[int | None, str]:
     """The user of this machine to whom the profile belongs after a login, and the e-mail address of who signed in.
 
@@ -40,9 +40,10 @@ def whose(
         jwt: what was signed in with, if anything.
         uid: who asked for it; None for root, who signs in again for whoever it was.
         used_setup_key: a setup key let the machine in, so it is nobody's.
+        used_token: the server is known to have taken `jwt`; else it may have let in a machine that it knew, as whose it was.
     """
     is_same = server == settings.server
-    if jwt is not None:
+    if jwt is not None and (used_token or not is_same):
         email = email_of(jwt)
         if uid is None and is_same and email == settings.email:
             return settings.owner, email

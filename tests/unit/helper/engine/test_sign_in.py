@@ -165,6 +165,13 @@ async def test_signing_in_again_goes_well_where_sessions_never_end(engine: Engin
     assert (len(machine.opened), [login.jwtToken for login in server.logins]) == (1, [token(), token(2)])
 
 
+async def test_a_token_that_perhaps_never_arrived_makes_the_machine_nobody_elses(engine: Engine, server: Server) -> None:
+    await sign_in(engine, server)
+    server.lose_requests = 1
+    await engine.up(UpRequest(jwt=token(2, email="bob@example.org")), ALICE + 1)  # the machine itself is known
+    assert (engine.owner(), engine.status()["email"]) == (ALICE, "alice@example.org")
+
+
 async def test_extending_nowhere_says_so(engine: Engine) -> None:
     with pytest.raises(LoginNeeded):
         await engine.extend_session(token())
