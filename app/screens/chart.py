@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from app.screens.words import latency_text
 
 SPAN = 120.0  # seconds that the chart shows
+STEP = 0.99  # seconds between two samples at least: thousands of peers are remembered
 LOSS_COLOUR = QColor(200, 70, 60, 110)
 STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # milliseconds at the top
 
@@ -34,6 +35,9 @@ class History:
         self.samples: deque[Sample] = deque()
 
     def add(self, sample: Sample) -> None:
+        """Keep a sample; of several within STEP the first."""
+        if self.samples and sample.at < self.samples[-1].at + STEP:
+            return
         self.samples.append(sample)
         while self.samples[0].at < sample.at - SPAN:
             self.samples.popleft()

@@ -24,12 +24,11 @@ from app.screens.parts import CopyButton, ElidedText, Heading, Text, centred
 from app.screens.peers import NOBODY, NOT_KNOWN, NOT_UP, PeerList
 from app.screens.problem import Problem, trouble_of
 from app.screens.sign_in import SignInProgress
-from app.screens.words import PeerRow
+from app.screens.words import PeerRow, key_of
 from app.state import AppState, Doing
 from app.tray.icons import app_icon, tray_icon, variant_of_this_desktop
 from app.tray.names import one_line
 from app.tray.view import Action, Do, detail_lines, icon_of, own_address, own_name, state_line
-from protocol.local_api import PeerStatus
 
 ICON = 40  # pixels, before scaling
 
@@ -91,8 +90,9 @@ class MainWindow(QMainWindow):
         self._show_button()
         self._show_page()
         if status is not None:
-            self._remember(status["peers"]["details"])
-            self.peers.show_peers(status["peers"]["details"], _why_nobody(state))
+            rows = [PeerRow.of(peer) for peer in status["peers"]["details"]]
+            self._remember(rows)
+            self.peers.show_rows(rows, _why_nobody(state))
             self._show_detail(now)
 
     def open_first_run(self, link: str = "") -> None:
@@ -153,8 +153,8 @@ class MainWindow(QMainWindow):
                 self.first_run.show_failure(f"{state.failure.sentence} {state.failure.hint}")
         self._pages.setCurrentWidget(self._around.get(page, page))  # type: ignore[call-overload]
 
-    def _remember(self, peers: list[PeerStatus]) -> None:
-        at, rows = time.monotonic(), [PeerRow.of(peer) for peer in peers]
+    def _remember(self, rows: list[PeerRow]) -> None:
+        at = time.monotonic()
         kept = {row.key: self._histories.get(row.key) or History() for row in rows}
         for row in rows:
             kept[row.key].add(Sample(at, row.latency, row.loss or 0.0))
@@ -162,7 +162,7 @@ class MainWindow(QMainWindow):
 
     def _show_detail(self, now: datetime) -> None:
         peers = self._state.status["peers"]["details"] if self._state.status else []
-        peer = next((peer for peer in peers if PeerRow.of(peer).key == self._chosen), None) if self._chosen else None
+        peer = next((peer for peer in peers if key_of(peer) == self._chosen), None) if self._chosen else None
         self._detail.show_peer(peer, self._histories.get(self._chosen), now)
         self._detail.setVisible(bool(peers))
 

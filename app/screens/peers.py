@@ -1,6 +1,6 @@
 """The list of peers: searched, sorted, and changed in place, so that thousands stay smooth and the selection stays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QSortFilterProxyModel, Qt, Signal
@@ -8,7 +8,6 @@ from PySide6.QtGui import QBrush, QColor, QGuiApplication, QKeySequence, QPalett
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QLineEdit, QStackedLayout, QTableView, QVBoxLayout, QWidget
 
 from app.screens.words import PeerRow, latency_text, loss_text
-from protocol.local_api import PeerStatus
 
 Index = QModelIndex | QPersistentModelIndex
 COLUMNS = ("Name", "Address", "State", "Path", "Latency", "Loss")
@@ -29,18 +28,19 @@ class PeerModel(QAbstractTableModel):
         super().__init__()
         self.rows: list[PeerRow] = []
 
-    def show_peers(self, peers: Sequence[PeerStatus]) -> None:
-        """Make the rows what these peers are: removed, changed and added one stretch at a time, never as a whole."""
-        wanted = {row.key: row for row in map(PeerRow.of, peers)}
+    def show_rows(self, rows: Iterable[PeerRow]) -> None:
+        """Make the rows these: removed, changed and added one stretch at a time, never as a whole."""
+        wanted = {row.key: row for row in rows}
         for first, last in reversed(_stretches([number for number, row in enumerate(self.rows) if row.key not in wanted])):
             self.beginRemoveRows(ROOT, first, last)
             del self.rows[first : last + 1]
             self.endRemoveRows()
         changed = [number for number, row in enumerate(self.rows) if wanted[row.key] != row]
+        measured = all(_differ_in_measures(self.rows[number], wanted[self.rows[number].key]) for number in changed)
         for number in changed:
             self.rows[number] = wanted[self.rows[number].key]
-        for first, last in _stretches(changed):
-            self.dataChanged.emit(self.index(first, 0), self.index(last, len(COLUMNS) - 1))
+        for first, last in _stretches(changed):  # only the columns that changed: a list sorted by another stays sorted
+            self.dataChanged.emit(self.index(first, 4 if measured else 0), self.index(last, len(COLUMNS) - 1))
         known = {row.key for row in self.rows}
         added = [row for key, row in wanted.items() if key not in known]
         if added:
@@ -63,9 +63,9 @@ class PeerModel(QAbstractTableModel):
         row, column = self.rows[index.row()], index.column()
         match role:
             case Qt.ItemDataRole.DisplayRole | Qt.ItemDataRole.AccessibleTextRole:
-                return _texts(row)[column]
+                return _text(row, column)
             case Qt.ItemDataRole.UserRole:
-                return _sorted_by(row)[column]
+                return _sorted_by(row, column)
             case Qt.ItemDataRole.TextAlignmentRole if column >= 4:
                 return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             case Qt.ItemDataRole.ForegroundRole if row.state != "Connected":
@@ -112,10 +112,10 @@ class PeerList(QWidget):
         layout.addWidget(self.search)
         layout.addWidget(below, 1)
 
-    def show_peers(self, peers: Sequence[PeerStatus], why_none: str = NOBODY) -> None:
+    def show_rows(self, rows: Iterable[PeerRow], why_none: str = NOBODY) -> None:
         """`why_none`: what to say where there are no peers."""
         self._why_none = why_none
-        self._model.show_peers(peers)
+        self._model.show_rows(rows)
         self._look()
 
     def _look(self) -> None:
@@ -160,16 +160,32 @@ def _path_colour(path: str) -> QColor:
     return QColor(("#4cc38f" if is_dark else "#12805c") if path == "Direct" else ("#e0a03c" if is_dark else "#9a5b00"))
 
 
-def _texts(row: PeerRow) -> tuple[str, ...]:
-    return row.name, row.address, row.state, row.path, latency_text(row.latency), loss_text(row.loss)
+def _text(row: PeerRow, column: int) -> str:
+    match column:
+        case 4:
+            return latency_text(row.latency)
+        case 5:
+            return loss_text(row.loss)
+        case _:
+            return (row.name, row.address, row.state, row.path)[column]
 
 
-def _sorted_by(row: PeerRow) -> tuple[Any, ...]:
-    """What each column sorts by: addresses by their numbers, what is unknown last."""
-    parts = row.address.split(".")
-    address = "".join(part.rjust(3, "0") for part in parts) if len(parts) == 4 else row.address
-    latency, loss = (LAST if value is None else value for value in (row.latency, row.loss))
-    return row.name, address, row.state, row.path, latency, loss
+def _sorted_by(row: PeerRow, column: int) -> str | float:
+    """What a column sorts by: addresses by their numbers, what is unknown last."""
+    match column:
+        case 1:
+            parts = row.address.split(".")
+            return "".join(part.rjust(3, "0") for part in parts) if len(parts) == 4 else row.address
+        case 4 | 5:
+            value = row.latency if column == 4 else row.loss
+            return LAST if value is None else value
+        case _:
+            return (row.name, row.address, row.state, row.path)[column]
+
+
+def _differ_in_measures(one: PeerRow, other: PeerRow) -> bool:
+    """Whether nothing but latency and loss tells two rows apart."""
+    return (one.name, one.address, one.state, one.path) == (other.name, other.address, other.state, other.path)
 
 
 def _stretches(numbers: list[int]) -> list[tuple[int, int]]:

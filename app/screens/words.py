@@ -28,7 +28,7 @@ class PeerRow:
     def of(cls, peer: PeerStatus) -> "PeerRow":
         is_connected = peer["status"] == "Connected"
         return cls(
-            key=peer["publicKey"] or peer["ip"],
+            key=key_of(peer),
             name=one_line(short_name(peer), LONGEST_NAME),
             address=one_line(peer["ip"], LONGEST_NAME),
             state=state_text(peer),
@@ -36,6 +36,11 @@ class PeerRow:
             latency=peer["latency"] / 1e6 if is_connected and peer["latency"] > 0 else None,
             loss=float(peer["lossPercent"]) if is_connected else None,
         )
+
+
+def key_of(peer: PeerStatus) -> str:
+    """What tells a peer from the others: its key, or its address where keys are not for us to see."""
+    return peer["publicKey"] or peer["ip"]
 
 
 def state_text(peer: PeerStatus) -> str:

@@ -1,11 +1,13 @@
 """Text from elsewhere, made fit for one line of a menu. Pure."""
 
+import functools
 import unicodedata
 
 OPEN, CLOSE = "\u2068", "\u2069"  # first strong isolate, pop directional isolate (UAX #9)
 MAX_MARKS = 2  # combining marks on one character
 
 
+@functools.lru_cache(maxsize=8192)  # thousands of names are asked for again with every status
 def one_line(text: str, longest: int) -> str:
     """The text without control and direction characters, cut to so many characters.
 

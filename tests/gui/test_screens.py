@@ -19,6 +19,7 @@ from app.screens.peers import PeerList, PeerModel
 from app.screens.problem import trouble_of
 from app.screens.settings_dialog import PORTS, SettingsDialog, Values, read_number
 from app.screens.troubleshoot import TroubleshootDialog, report
+from app.screens.words import PeerRow
 from app.state import AppState, Failure, Helper
 from app.tray.view import Action, Do
 from protocol.join_link import JoinLink, ServerLocation
@@ -36,6 +37,10 @@ def crowd(count: int, latency: int = 5) -> list[PeerStatus]:
     return [peer(f"machine-{number}", number % 250, publicKey=f"key{number}", latency=latency * 10**6) for number in range(count)]
 
 
+def show(listed: PeerList | PeerModel, peers: list[PeerStatus]) -> None:
+    listed.show_rows(PeerRow.of(one) for one in peers)
+
+
 def names(listed: PeerList) -> list[str]:
     shown = listed.table.model()
     return [shown.index(row, 0).data() for row in range(shown.rowCount())]
@@ -46,7 +51,7 @@ def names(listed: PeerList) -> list[str]:
 
 def test_a_search_finds_by_name_address_state_and_path() -> None:
     listed = PeerList()
-    listed.show_peers([peer("office", 2), relayed("phone", 3), peer("gone", 4, status="Connecting", connectionType="-")])
+    show(listed, [peer("office", 2), relayed("phone", 3), peer("gone", 4, status="Connecting", connectionType="-")])
     for text, found in (("OFF", ["office"]), ("92.0.3", ["phone"]), ("relayed", ["phone"]), ("not conn", ["gone"]), ("zzz", [])):
         listed.search.setText(text)
         assert names(listed) == found
@@ -54,7 +59,7 @@ def test_a_search_finds_by_name_address_state_and_path() -> None:
 
 def test_addresses_sort_as_numbers_and_what_is_unknown_comes_last() -> None:
     listed = PeerList()
-    listed.show_peers([peer("b", 100), peer("a", 9), peer("c", 20, status="Connecting", latency=0)])
+    show(listed, [peer("b", 100), peer("a", 9), peer("c", 20, status="Connecting", latency=0)])
     listed.table.sortByColumn(1, Qt.SortOrder.AscendingOrder)
     assert names(listed) == ["a", "c", "b"]
     listed.table.sortByColumn(4, Qt.SortOrder.AscendingOrder)
@@ -64,10 +69,10 @@ def test_addresses_sort_as_numbers_and_what_is_unknown_comes_last() -> None:
 def test_an_update_changes_rows_in_place_and_keeps_the_selection() -> None:
     listed, chosen = PeerList(), list[str]()
     listed.chosen.connect(chosen.append)
-    listed.show_peers(crowd(10))
+    show(listed, crowd(10))
     listed.table.selectRow(3)
     key = chosen[-1]
-    listed.show_peers([*crowd(10, latency=9)[:2], *crowd(10, latency=9)[3:], peer("newcomer", 77)])
+    show(listed, [*crowd(10, latency=9)[:2], *crowd(10, latency=9)[3:], peer("newcomer", 77)])
     rows = listed.table.selectionModel().selectedRows()
     assert [index.data() for index in rows] == [f"machine-{key.removeprefix('key')}"]
     assert "newcomer" in names(listed)
@@ -76,14 +81,14 @@ def test_an_update_changes_rows_in_place_and_keeps_the_selection() -> None:
 
 def test_two_thousand_peers_are_never_drawn_anew_as_a_whole() -> None:
     model = PeerModel()
-    model.show_peers(crowd(2000))
+    show(model, crowd(2000))
     resets, changes, inserted = [], [], []
     model.modelReset.connect(lambda: resets.append(1))
     model.dataChanged.connect(lambda *_: changes.append(1))
     model.rowsInserted.connect(lambda *_: inserted.append(1))
-    model.show_peers(crowd(2000, latency=6))
-    model.show_peers([*crowd(2000, latency=6), peer("one more", 1)])
-    model.show_peers([*crowd(2000, latency=6), peer("one more", 1)])
+    show(model, crowd(2000, latency=6))
+    show(model, [*crowd(2000, latency=6), peer("one more", 1)])
+    show(model, [*crowd(2000, latency=6), peer("one more", 1)])
     assert (resets, len(changes), len(inserted)) == ([], 1, 1)
 
 
@@ -91,7 +96,7 @@ def test_any_series_of_lists_ends_in_the_last_one() -> None:
     dice, model, everybody = random.Random(7), PeerModel(), crowd(40)
     for _ in range(200):
         some = dice.sample(everybody, dice.randrange(len(everybody)))
-        model.show_peers(some)
+        show(model, some)
         assert {row.key for row in model.rows} == {one["publicKey"] for one in some}
 
 
