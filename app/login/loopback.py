@@ -4,6 +4,7 @@ One answer counts. What is not the answer to our question gets a page that says 
 """
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -11,6 +12,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from app.login.page import HEADERS, page
 from app.login.pinned_proxy import PinnedProxy
@@ -18,6 +20,8 @@ from app.login.pkce import ForeignCallback
 from app.login.tokens import Tokens
 from protocol.errors import CertificateMismatch, CoveyError, PortTaken
 from protocol.join_link import bracketed
+
+log = logging.getLogger(__name__)
 
 ANY_PORT = ("http://127.0.0.1:0/callback",)
 LAST_PAGE_TIMEOUT = 2.0  # seconds that the last page has to reach the browser
@@ -87,7 +91,8 @@ async def listen(redirect_urls: Sequence[str], take: Take, proxy: PinnedProxy | 
     """
     listener, redirect_uri = bind(redirect_urls or ANY_PORT)
     loopback = Loopback(redirect_uri, take, proxy)
-    runner = web.ServerRunner(web.Server(loopback.handle, access_log=None), shutdown_timeout=LAST_PAGE_TIMEOUT)
+    server = web.Server(loopback.handle, access_log=None, logger=_http_log())
+    runner = web.ServerRunner(server, shutdown_timeout=LAST_PAGE_TIMEOUT)
     try:
         await runner.setup()
         await web.SockSite(runner, listener).start()
@@ -137,6 +142,14 @@ def _bound(host: str, port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def _http_log() -> logging.Logger:
+    """aiohttp's log for this server, without what anybody on this machine could write into the person's terminal."""
+    logger = log.getChild("http")
+    if not logger.filters:
+        logger.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
+    return logger
 
 
 def _page(title: str, text: str, status: int) -> web.Response:

@@ -129,6 +129,11 @@ async def test_no_other_method_is_handed_on(pinned: ScriptedProvider, loopback: 
     assert pinned.pages == []
 
 
+async def test_damaged_requests_leave_nothing_in_the_terminal(loopback: Loopback, caplog: pytest.LogCaptureFixture) -> None:
+    assert await raw_status(loopback.origin.removeprefix("http://"), "GET", "/oauth2/echo HTTP/1.1\r\nHost: other\r\nX:") == 400
+    assert caplog.records == []
+
+
 async def raw_status(host: str, method: str, path: str) -> int:
     """Ask as no client library would let us."""
     name, _, port = host.rpartition(":")
