@@ -1,12 +1,15 @@
 """A person's desktop on a machine of the lab: a screen, a window manager, a tray, a browser, and a hand on mouse and keyboard."""
 
+import itertools
 import json
+import os
 import re
 import shlex
 import stat
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from tests.lab.node import LabError, Node, Process, end, wait_for
 from tests.lab.programs import BIN, Member
@@ -14,6 +17,7 @@ from tests.lab.programs import BIN, Member
 WIDTH, HEIGHT = 1280, 800
 MENU = 200  # pixels that a menu is high at least; a notification is not
 COLOURS = 5  # that an icon has at least
+SCREENS, MOST_SCREENS = 16, 50_000  # of one process, and of all
 PANEL = 32  # pixels of the tray's height, at the lower right
 BROWSER_FLAGS = (
     "--no-sandbox --no-first-run --no-default-browser-check --disable-gpu --disable-dev-shm-usage --password-store=basic "
@@ -32,6 +36,7 @@ class Desktop:
     pictures: Path
     display: str = field(init=False)
     taken: int = 0
+    _count: ClassVar = itertools.count()
 
     def __post_init__(self) -> None:
         self.pictures.mkdir(parents=True, exist_ok=True)
@@ -66,6 +71,10 @@ class Desktop:
     def run(self, *words: str, check: bool = True) -> str:
         return self.node.run(*self._as_person(words), check=check).stdout
 
+    def words(self, *words: str) -> tuple[str, ...]:
+        """How a program of this person is started from outside the machine."""
+        return ("ip", "netns", "exec", self.node.namespace, *self._as_person(words))
+
     def start_tray(self) -> None:
         self.tray = self.spawn(
             "trayer",
@@ -94,10 +103,6 @@ class Desktop:
         self.run(str(BIN / "covey-tray"), "--socket", str(member.socket), link)
 
     # ---- eyes
-
-    def words(self, *words: str) -> tuple[str, ...]:
-        """How a program of this person is started from outside the machine."""
-        return ("ip", "netns", "exec", self.node.namespace, *self._as_person(words))
 
     def windows(self, title: str) -> list[str]:
         """Numbers of the visible windows whose title matches."""
@@ -177,8 +182,10 @@ class Desktop:
         return ("env", *(f"{key}={value}" for key, value in self.environment.items()), *words)
 
     def _start_screen(self) -> None:
-        told = self.run_dir / "display"
-        words = f"exec Xvfb -displayfd 3 -screen 0 {WIDTH}x{HEIGHT}x24 -nolisten tcp 3>{shlex.quote(str(told))}"
+        """A screen with a number that no other lab has: the sockets of all screens lie in one folder, whatever their network."""
+        told, number_here = self.run_dir / "display", 100 + (os.getpid() * SCREENS + next(self._count)) % MOST_SCREENS
+        screen_is = f":{number_here} -screen 0 {WIDTH}x{HEIGHT}x24 -nolisten tcp"
+        words = f"exec Xvfb {screen_is} -displayfd 3 3>{shlex.quote(str(told))}"
         screen = self.node.spawn("xvfb", "sh", "-c", words)
 
         def number() -> str:

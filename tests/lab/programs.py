@@ -37,32 +37,39 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Server:
-    """`covey-server up` on the lab's server, over TLS with its own certificate unless `plaintext`."""
+    """`covey-server up` on the lab's server, over TLS with its own certificate unless `plaintext`.
 
-    def __init__(self, lab: Lab, *flags: str, plaintext: bool = False) -> None:
-        self.node, self.plaintext, self._flags = lab.server, plaintext, flags
-        self.data = lab.scratch / "server"
+    A second one beside it has a `title` and ports of its own.
+    """
+
+    def __init__(
+        self, lab: Lab, *flags: str, plaintext: bool = False, title: str = "covey-server", port: int = 443, turn_port: int = 3478
+    ) -> None:
+        self.node, self.plaintext, self.title = lab.server, plaintext, title
+        elsewhere = ("--listen", f"0.0.0.0:{port}", "--listen-turn", f"0.0.0.0:{turn_port}") if port != 443 else ()
+        self._flags = (*flags, *elsewhere)
+        self.data = lab.scratch / title
         self._link = ""
         self.start()
-        self.address = f"http://{SERVER}:443"
+        self.address = f"http://{SERVER}:{port}"
 
     def start(self) -> None:
         addresses = [word for address in (SERVER, SERVER6) for word in ("--public-address", address)]
         plain = ["--plaintext"] if self.plaintext else []
         told = self._said().count(READY)
         self.process = self.node.spawn(
-            "covey-server", str(BIN / "covey-server"), "up", "--data-dir", str(self.data), *addresses, *plain, *self._flags
+            self.title, str(BIN / "covey-server"), "up", "--data-dir", str(self.data), *addresses, *plain, *self._flags
         )
 
         def is_ready() -> bool:
             if self.process.poll() is not None:
-                raise LabError(f"covey-server ended with {self.process.returncode}: {self.node.log('covey-server')[-600:]}")
+                raise LabError(f"{self.title} ended with {self.process.returncode}: {self._said()[-600:]}")
             return self._said().count(READY) > told
 
-        wait_for("covey-server is up", is_ready)
+        wait_for(f"{self.title} is up", is_ready)
 
     def _said(self) -> str:
-        return self.node.log("covey-server") if (self.node.logs / f"{self.node.name}-covey-server.log").exists() else ""
+        return self.node.log(self.title) if (self.node.logs / f"{self.node.name}-{self.title}.log").exists() else ""
 
     def stop(self) -> None:
         end(self.process)
@@ -246,11 +253,17 @@ class Member:
 
 
 class Login:
-    """`covey login --no-browser --json` as a script runs it: events as lines."""
+    """`covey login --json` as a script runs it: events as lines.
 
-    def __init__(self, member: Member, *words: str) -> None:
+    `browser`: a command that opens pages, on a desktop that has no other; without one it is `covey login --no-browser`.
+    """
+
+    def __init__(self, member: Member, *words: str, browser: str = "") -> None:
         self._member, self._title = member, f"covey-login{len(member.node.processes)}"
-        command = member.covey_words("login", "--no-browser", "--json", *words)
+        program, *command = member.covey_words("login", "--json", *([] if browser else ["--no-browser"]), *words)
+        first = command.index(str(BIN / "covey"))
+        desktop = ["DISPLAY=:99", f"BROWSER={browser}", "PATH=/nowhere"] if browser else []
+        command = [program, *command[:first], *desktop, *command[first:]]
         self._process = member.node.spawn(self._title, *command)
         self._seen = 0
 

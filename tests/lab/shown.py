@@ -6,6 +6,7 @@ the program itself, which might believe to show something else.
 
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -84,3 +85,18 @@ class Shown:
         wait_for(what, attempt)
         with self._times.open("a") as times:
             times.write(f"{time.monotonic() - (begun if since is None else since):6.2f} s  {what}\n")
+
+
+READ_CLIPBOARD = "from PySide6.QtWidgets import QApplication as A; a = A([]); print(a.clipboard().text())"
+
+
+def copied(desktop: Desktop, window: str, pattern: str) -> str:
+    """Go from field to field with Tab and copy, until what is copied is like the pattern: as a person takes a code along."""
+
+    def next_field() -> str:
+        desktop.focus(desktop.wait_window(window))
+        desktop.keys("Tab", "ctrl+a", "ctrl+c")
+        text = desktop.run(sys.executable, "-c", READ_CLIPBOARD).strip()
+        return text if re.fullmatch(pattern, text) else ""
+
+    return wait_for(f"a field with {pattern}", next_field)
