@@ -31,6 +31,7 @@ from app.tray.names import one_line
 from app.tray.view import Action, Do, detail_lines, icon_of, own_address, own_name, state_line
 
 ICON = 40  # pixels, before scaling
+LONGEST_NOTE = 300  # characters
 
 
 class MainWindow(QMainWindow):
@@ -85,7 +86,7 @@ class MainWindow(QMainWindow):
         self._who.show_text(one_line(who, 200))
         self._copy.text_to_copy = own_address(status) if status is not None else ""
         self._copy.setVisible(bool(self._copy.text_to_copy))
-        self._notes.setText("\n".join(one_line(note, 300) for note in detail_lines(state, now)))
+        self._notes.setText("\n".join(detail_lines(state, now, LONGEST_NOTE)))
         self._notes.setVisible(bool(self._notes.text()) and trouble_of(state) is None)
         self._show_button()
         self._show_page()

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWi
 
 from app.screens.parts import CopyField, Heading, Text
 from app.screens.words import countdown
+from app.tray.names import one_line
 
 QUIET = 4  # modules around a QR code (ISO/IEC 18004, section 6.3.8)
 MODULE = 4  # pixels
@@ -28,6 +29,8 @@ class Prompt(Protocol):
     def complete_url(self) -> str: ...
     @property
     def kind(self) -> str: ...
+    @property
+    def note(self) -> str: ...
 
 
 class SignInProgress(QWidget):
@@ -46,7 +49,7 @@ class SignInProgress(QWidget):
         self._title, self._what = Heading("Sign in"), Text(name="What to do")
         self._url, self._code = CopyField("sign-in address"), CopyField("code")
         self._code_label = Text("Code")
-        self._left = Text(name="Time left", dim=True)
+        self._note, self._left = Text(name="What else to know"), Text(name="Time left", dim=True)
         self._picture = QLabel()
         self._picture.setAccessibleName("QR code of the sign-in address")
         self._picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -61,6 +64,7 @@ class SignInProgress(QWidget):
         layout.addStretch(1)
         for widget in (self._title, self._what, self._picture, Text("Address"), self._url, self._code_label, self._code):
             layout.addWidget(widget)
+        layout.addWidget(self._note)
         layout.addWidget(self._left)
         layout.addLayout(buttons)
         layout.addStretch(2)
@@ -79,11 +83,15 @@ class SignInProgress(QWidget):
             self._what.setText("Asking the server how to sign in…")
         elif is_device:
             self._what.setText("Open this address on any device with a browser, a phone for example, and type the code.")
+        elif prompt.note:  # which says what to do instead of waiting for a browser
+            self._what.setText(one_line(prompt.note, 300))
         else:
             self._what.setText("Your browser shows the sign-in page. When you are done there, Covey goes on by itself.")
         self._url.show_text(prompt.url if prompt else "")
         self._url.setEnabled(prompt is not None)
         self._code.show_text(prompt.user_code if prompt else "")
+        self._note.setText(one_line(prompt.note, 300) if prompt is not None and is_device else "")
+        self._note.setVisible(bool(self._note.text()))
         self._code.setVisible(is_device)
         self._code_label.setVisible(is_device)
         self._open.setVisible(prompt is not None and not is_device)

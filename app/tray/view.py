@@ -146,8 +146,8 @@ def state_line(state: AppState, now: datetime) -> str:
     return _tunnel_line(state, status) if status is not None else "Covey's helper does not fit this app"
 
 
-def detail_lines(state: AppState, now: datetime) -> tuple[str, ...]:
-    """What else there is to say: why, what to do, how long the session lasts."""
+def detail_lines(state: AppState, now: datetime, longest: int = MAX_LINE) -> tuple[str, ...]:
+    """What else there is to say: why, what to do, how long the session lasts; each in so many characters."""
     lines: list[str] = []
     status = state.status
     if state.fault is not None:
@@ -160,12 +160,19 @@ def detail_lines(state: AppState, now: datetime) -> tuple[str, ...]:
             lines.append(f"The helper is version {helper}, this app {VERSION}: start both anew after an update")
         if state.failure is not None:
             lines += [state.failure.sentence, state.failure.hint]
-        elif status["error"] is not None and state.doing is None:
-            lines += [status["error"]["sentence"], status["error"]["hint"]]
+        elif status["error"] is not None and state.doing is None and _is_news(state, status):
+            lines.append(status["error"]["sentence"])
+            if not state.needs_sign_in:  # otherwise there is something to click that says what to do
+                lines.append(status["error"]["hint"])
         lines += status["notes"]
-        if countdown := session_line(status, now):
+        if status["daemonStatus"] not in ("NeedsLogin", "LoginFailed") and (countdown := session_line(status, now)):
             lines.append(countdown)
-    return tuple(one_line(sentence(line), MAX_LINE) for line in lines if line)
+    return tuple(one_line(sentence(line), longest) for line in lines if line)
+
+
+def _is_news(state: AppState, status: StatusDocument) -> bool:
+    """That a machine which nobody set up is not let in says nothing."""
+    return state.is_set_up or status["daemonStatus"] != "NeedsLogin"
 
 
 def session_line(status: StatusDocument, now: datetime) -> str:

@@ -35,6 +35,7 @@ class Asked:
     expires_in: float = 600.0
     complete_url: str = "https://203.0.113.10/oauth2/device?user_code=BDFG-HKLM"
     kind: str = "device"
+    note: str = "A browser will warn of this server's own certificate; it is the right one if its SHA-256 fingerprint is AB:CD."
 
 
 def usual_peers() -> list[PeerStatus]:

@@ -173,6 +173,14 @@ def test_a_sign_in_shows_address_code_and_time_and_can_be_given_up() -> None:
     assert asked == [Action(Do.CANCEL)]
 
 
+def test_a_sign_in_says_what_else_to_know() -> None:
+    assert "fingerprint is AB:CD" in texts(window_of(replace(states()["sign-in-device"], prompt=Asked())))
+    by_hand = Asked(kind="browser", note="No browser could be opened here: open this address in one on this machine.")
+    said = texts(window_of(replace(states()["sign-in-device"], prompt=by_hand)))
+    assert by_hand.note in said
+    assert "Your browser shows" not in said
+
+
 # ---- joining
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.state import AppState, Doing, Failure, Helper
-from app.tray.view import MAX_LINE, MAX_PEERS, MAX_TOOLTIP, Action, Do, Entry, Icon, Item, icon_of, tray_view
+from app.tray.view import MAX_LINE, MAX_PEERS, MAX_TOOLTIP, Action, Do, Entry, Icon, Item, detail_lines, icon_of, tray_view
 from protocol.errors import HelperNotRunning
 from protocol.local_api import ErrorBody, PeerStatus
 from tests.unit.app.tray.values import NOW, answering, silent, status
@@ -130,6 +130,15 @@ def test_failures_and_errors_are_said_with_the_next_step() -> None:
 )
 def test_the_session_has_a_countdown(ends: str, words: str) -> None:
     assert words in texts(tray_view(answering(sessionExpiresAt=ends), NOW).menu)
+
+
+def test_whoever_is_out_is_told_why_and_nothing_that_is_over() -> None:
+    ends = "2026-05-05T11:00:00Z"
+    error: ErrorBody = {"code": "x", "sentence": "the session is over", "hint": "run `covey login`"}
+    assert detail_lines(answering(daemon="NeedsLogin", error=error, sessionExpiresAt=ends), NOW) == ("The session is over.",)
+    blocked = answering(daemon="LoginFailed", error=error, sessionExpiresAt=ends)
+    assert detail_lines(blocked, NOW) == ("The session is over.", "Run `covey login`.")
+    assert detail_lines(answering(daemon="NeedsLogin", error=error, management=NOWHERE), NOW) == ()
 
 
 def test_a_session_without_end_has_none() -> None:
