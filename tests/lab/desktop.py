@@ -60,7 +60,9 @@ class Desktop:
             "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
         }
         self.spawn("openbox", "openbox")
-        self.start_tray()
+        manager = ("xprop", "-root", "_NET_SUPPORTING_WM_CHECK")
+        wait_for("the window manager is there", lambda: "window id" in self.run(*manager, check=False))
+        self.start_tray()  # not before: a panel that appears while the manager starts may never be shown
 
     # ---- programs
 
