@@ -83,7 +83,9 @@ class Desktop:
             *("trayer", "--edge", "bottom", "--align", "right", "--widthtype", "request", "--heighttype", "pixel"),
             *("--height", str(PANEL), "--SetDockType", "true", "--SetPartialStrut", "true", "--tint", "0xdddddd", "--alpha", "0"),
         )
-        wait_for("the tray is there", lambda: self.windows("panel"))
+        # perhaps it shows itself only with an icon in it; its second window, which nobody sees, is where programs find it
+        own = ("xdotool", "search", "--name", "^trayer$")
+        wait_for("the tray is there", lambda: len(self.run(*own, check=False).split()) > 1)
 
     def stop_tray(self) -> None:
         end(self.tray)
@@ -184,9 +186,12 @@ class Desktop:
         return ("env", *(f"{key}={value}" for key, value in self.environment.items()), *words)
 
     def _start_screen(self) -> None:
-        """A screen with a number that no other lab has: the sockets of all screens lie in one folder, whatever their network."""
+        """A screen with a number that no other lab has: the sockets of all screens lie in one folder, whatever their network.
+
+        It does not start anew when its last client leaves, which would turn away whoever comes just then.
+        """
         told, number_here = self.run_dir / "display", 100 + (os.getpid() * SCREENS + next(self._count)) % MOST_SCREENS
-        screen_is = f":{number_here} -screen 0 {WIDTH}x{HEIGHT}x24 -nolisten tcp"
+        screen_is = f":{number_here} -screen 0 {WIDTH}x{HEIGHT}x24 -nolisten tcp -noreset"
         words = f"exec Xvfb {screen_is} -displayfd 3 3>{shlex.quote(str(told))}"
         screen = self.node.spawn("xvfb", "sh", "-c", words)
 
