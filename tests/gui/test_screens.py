@@ -174,7 +174,11 @@ def test_a_sign_in_shows_address_code_and_time_and_can_be_given_up() -> None:
 
 
 def test_a_sign_in_says_what_else_to_know() -> None:
-    assert "fingerprint is AB:CD" in texts(window_of(replace(states()["sign-in-device"], prompt=Asked())))
+    fingerprint = ":".join(["AB"] * 32)
+    window = window_of(replace(states()["sign-in-device"], prompt=Asked(note=f"Its fingerprint is {fingerprint}.")))
+    (note,) = (label for label in window.findChildren(QLabel) if label.accessibleName() == "What else to know")
+    assert note.text().replace("\u200b", "") == f"Its fingerprint is {fingerprint}."
+    assert note.heightForWidth(200) >= 3 * note.heightForWidth(2000), "it goes on in the next line"
     by_hand = Asked(kind="browser", note="No browser could be opened here: open this address in one on this machine.")
     said = texts(window_of(replace(states()["sign-in-device"], prompt=by_hand)))
     assert by_hand.note in said
