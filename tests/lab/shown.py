@@ -4,6 +4,7 @@ The icon's pixels are compared to the drawings that the app comes with; the wind
 the program itself, which might believe to show something else.
 """
 
+import itertools
 import re
 import subprocess
 import sys
@@ -17,10 +18,11 @@ from PySide6.QtSvg import QSvgRenderer
 
 from app.tray.view import Icon
 from resources import FOLDER
-from tests.lab.desktop import Desktop
+from tests.lab.desktop import PANEL, Desktop
 from tests.lab.node import wait_for
 
 SIZE = 22  # pixels that Qt's icon is wide and high in this tray
+WIDTH, HEIGHT = SIZE + 4, SIZE + 2  # of the place where it stands: at times the tray is a pixel wider than the icon needs
 GROUND = "#dcdad5"  # the tray's colour
 FAR = 10.0  # mean difference of a pixel's part, 0 to 255: it is below 0.1 for the right icon, and 30 and more between two icons
 TITLE = "^Covey: "
@@ -41,10 +43,15 @@ def drawing(icon: Icon) -> Pixels:
 
 
 def nearest(pixels: Pixels) -> Icon | None:
-    """The icon that these pixels show; None if they show none."""
-    by_distance = {icon: distance(pixels, drawing(icon)) for icon in Icon}
-    found = min(by_distance, key=by_distance.__getitem__)
-    return found if by_distance[found] < FAR else None
+    """The icon that stands somewhere in this piece of the screen, WIDTH by HEIGHT; None if there is none."""
+    found, smallest = None, FAR
+    for left, top in itertools.product(range(WIDTH - SIZE + 1), range(HEIGHT - SIZE + 1)):
+        starts = [3 * ((top + line) * WIDTH + left) for line in range(SIZE)]
+        part = [value for start in starts for value in pixels[start : start + 3 * SIZE]]
+        for icon in Icon:
+            if (far := distance(part, drawing(icon))) < smallest:
+                found, smallest = icon, far
+    return found
 
 
 def distance(one: Pixels, other: Pixels) -> float:
@@ -61,11 +68,11 @@ class Shown:
     def icon(self) -> Icon | None:
         """What the tray shows now; None if that is none of our icons."""
         x, y = self.desktop.icon_place()
-        left, top = x + 16 - 1 - SIZE, y - SIZE // 2  # the icon ends one pixel before the panel's edge
-        grab = ("import", "-window", "root", "-crop", f"{SIZE}x{SIZE}+{left}+{top}", "+repage", "-depth", "8", "rgb:-")
+        left, top = x + PANEL // 2 - WIDTH, y - HEIGHT // 2
+        grab = ("import", "-window", "root", "-crop", f"{WIDTH}x{HEIGHT}+{left}+{top}", "+repage", "-depth", "8", "rgb:-")
         words = self.desktop.words(*grab)
         pixels = subprocess.run(words, capture_output=True, check=True, timeout=60).stdout
-        return nearest(pixels) if len(pixels) == 3 * SIZE * SIZE else None
+        return nearest(pixels) if len(pixels) == 3 * WIDTH * HEIGHT else None
 
     def line(self) -> str:
         """The state that the window's title tells; empty if there is no window on the screen."""
