@@ -98,6 +98,15 @@ def error_body(error: CoveyError) -> ErrorBody:
     return {"code": error.code, "sentence": str(error), "hint": error.hint}
 
 
+class WarningBody(TypedDict):
+    """What a person should know although the tunnel works."""
+
+    code: str
+    sentence: str
+    next: str  # what to do about it
+    since: str
+
+
 class LinkStatus(TypedDict):
     url: str
     connected: bool
@@ -152,6 +161,7 @@ class StatusDocument(TypedDict):
     daemonStatus: str  # Idle, Connecting, Connected, NeedsLogin or LoginFailed
     error: ErrorBody | None
     notes: list[str]
+    warnings: list[WarningBody]
     management: LinkStatus
     signal: LinkStatus
     relays: RelaysStatus

@@ -17,6 +17,7 @@ from helper.ledger.ledger import Ledger
 from helper.ledger.undo import undo_all
 from helper.preferences import PreferencesFile
 from helper.profiles import Profiles
+from helper.recorder import Recorder
 from helper.settings import Settings, StateFolder
 from protocol.errors import CoveyError, GivenUp, LoginNeeded, LoginRefused, ProfileUnknown, ServerUnreachable
 from protocol.generated.management_pb2 import LoginResponse
@@ -40,7 +41,8 @@ class Engine:
         self._preferences = PreferencesFile(folder)
         self._memory = Memory(self._profiles.folder(self._profiles.active))
         self._ledger = Ledger(folder.path / "ledger.json")
-        self._supervisor = Supervisor(options, self._ledger, self.preferences, self._changed)
+        self.recorder = Recorder()
+        self._supervisor = Supervisor(options, self._ledger, self.preferences, self.recorder, self._changed)
         self._going_up: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
         self._watchers: set[asyncio.Event] = set()
@@ -253,9 +255,9 @@ class Engine:
             await client.close()
             raise
         session = self._supervisor.session
-        if self._goes_on(memory, server, hostname) and session and session.parts and session.address == address:
+        if self._goes_on(memory, server, hostname) and session and session.parts and session.management.address == address:
             await client.close()
-            session.renewed(login)
+            session.management.renewed(login)
             return False, client.used_token
         await self._end_session()
         self._keep(memory, server, login, client)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from helper.engine.lease import Lease
 from helper.preferences import DEFAULTS
+from helper.recorder import Recorder
 from helper.wireguard.device import Backend
 from protocol.generated.management_pb2 import LoginResponse, SyncResponse
 from protocol.join_link import ServerLocation
@@ -52,3 +53,4 @@ class Callbacks:
     save_map: Callable[[bytes], None]
     save_login: Callable[[bytes], None]
     heard: Callable[[LoginResponse | SyncResponse], None]
+    recorder: Recorder

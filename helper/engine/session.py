@@ -10,15 +10,13 @@ import logging
 import secrets
 import time
 from dataclasses import dataclass, field
-from typing import NoReturn
 
-from helper.clients.backoff import Backoff
 from helper.clients.management import ManagementClient
 from helper.clients.signal import signal_location
-from helper.engine.link import Link
 from helper.engine.local_network import LocalNetwork
-from helper.engine.network_map import NetworkMap, RemotePeer, changes, read_address, read_network_map
-from helper.engine.plan import AddressChanged, Callbacks, Plan
+from helper.engine.management import Management
+from helper.engine.network_map import NetworkMap, RemotePeer, changes
+from helper.engine.plan import Callbacks, Plan
 from helper.engine.servers import read_stun_servers, read_turn_servers
 from helper.engine.signalling import Signalling
 from helper.engine.watch_end import watch_end
@@ -33,10 +31,11 @@ from helper.peer.messages import SignalMessage
 from helper.peer.runner import PeerRunner, Surroundings
 from helper.relay.relay import Relay
 from helper.tap.tap import Tap, open_tap
+from helper.warnings import Warnings
 from helper.wireguard.device import Device, DeviceSettings, open_device
 from protocol.addresses import Address
-from protocol.errors import CoveyError, LoginNeeded, LoginRefused, ServerUnreachable
-from protocol.generated.management_pb2 import LoginResponse, NetbirdConfig, SyncResponse
+from protocol.errors import CoveyError
+from protocol.generated.management_pb2 import NetbirdConfig
 from protocol.join_link import ServerLocation
 from protocol.keys import PublicKey
 
@@ -64,20 +63,14 @@ class Session:
     """Runs until cancelled, or until it raises AddressChanged, LoginNeeded, LoginRefused or what stopped the device."""
 
     def __init__(self, plan: Plan, client: ManagementClient, ledger: Ledger, callbacks: Callbacks) -> None:
-        self.plan, self._client, self._ledger, self._callbacks = plan, client, ledger, callbacks
-        self.login = plan.login
-        self.address = read_address(plan.login.peerConfig)
+        self.plan, self._ledger, self._callbacks = plan, ledger, callbacks
         self.fqdn = plan.login.peerConfig.fqdn
-        self.management = Link(url=plan.server.url)
+        self.recorder, self.warnings = callbacks.recorder, Warnings(callbacks.on_change)
+        self.management = Management(plan, client, callbacks, self._configure, self._apply, self._management_changed)
         self.signalling = Signalling(plan.private_key, self._signal_location, self._on_signal, self._signal_changed)
-        self.map: NetworkMap | None = None
-        self.map_is_saved = False
         self.peers: dict[PublicKey, PeerRunner] = {}
         self.parts: _Parts | None = None
         self.was_up = False  # the device has been up
-        self.address_changed = False
-        self._map_is_first = True
-        self.last_response: SyncResponse | None = plan.saved_map
         self.connected = asyncio.Event()  # management and signal have both been up once
         self._loop = asyncio.get_running_loop()
         self._mux = Mux()
@@ -86,7 +79,9 @@ class Session:
     async def run(self) -> None:
         """Bring everything up and keep it so."""
         plan = self.plan
-        settings = DeviceSettings(plan.name, plan.private_key, plan.port, (self.address,), plan.mtu, backend=plan.backend)
+        settings = DeviceSettings(
+            plan.name, plan.private_key, plan.port, (self.management.address,), plan.mtu, backend=plan.backend
+        )
         async with open_device(settings, self._ledger) as device:
             with self._open_tap(device.port) as tap:
                 relay = Relay(
@@ -102,12 +97,13 @@ class Session:
                     send_signal=self.signalling.send,
                     source_for=network.source_for,
                     on_change=self._peer_changed,
+                    recorder=self.recorder,
                 )
                 self.parts, self.was_up = _Parts(device, tap, relay, network, around), True
                 network.set_snapshot(await take_snapshot(frozenset({device.name})))
-                self._configure(self.login.netbirdConfig)
+                self._configure(plan.login.netbirdConfig)
                 if plan.saved_map is not None:
-                    self._use_saved_map(plan.saved_map)
+                    self.management.use_saved_map(plan.saved_map)
                 self._callbacks.on_change()
                 try:
                     await self._run_tasks(self.parts)
@@ -120,10 +116,8 @@ class Session:
     async def _run_tasks(self, parts: _Parts) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._supervise_management(), name="management")
-                group.create_task(
-                    watch_end(self.plan.lease, self.management, self._ask_again, self._callbacks.on_change), name="session end"
-                )
+                group.create_task(self.management.run(), name="management")
+                group.create_task(self._watch_end(), name="session end")
                 group.create_task(self.signalling.run(), name="signal")
                 group.create_task(parts.relay.run(), name="relay")
                 group.create_task(self._poll_statistics(parts), name="statistics")
@@ -139,13 +133,17 @@ class Session:
 
     async def close(self) -> None:
         """Close the connection to management."""
-        await self._client.close()
+        await self.management.close()
 
     def _open_tap(self, port: int) -> contextlib.AbstractContextManager[Tap]:
         return open_tap(port, self._mux.on_tap)
 
     def _signal_location(self) -> ServerLocation:
-        return signal_location(self.login.netbirdConfig, self.plan.server)
+        return signal_location(self.management.login.netbirdConfig, self.plan.server)
+
+    async def _watch_end(self) -> None:
+        management = self.management
+        await watch_end(self.plan.lease, management.link, management.ask_again, self._callbacks.on_change)
 
     async def _watch_network(self, parts: _Parts) -> None:
         await watch(frozenset({parts.device.name}), self._network_changed, known=parts.network.snapshot)
@@ -154,106 +152,17 @@ class Session:
         reason = await device.wait_lost()
         raise CoveyError(f"the interface {device.name} was lost: {reason}", "It is set up again by itself.")
 
-    # ---- management
+    # ---- what management says
 
-    async def _supervise_management(self) -> None:
-        backoff = Backoff()
-        logged_in = not self.plan.came_from_disk
-        while True:
-            try:
-                if not logged_in:
-                    self._logged_in(await self._client.login(None))
-                    logged_in = True
-                self._map_is_first = True
-                async for response in self._client.sync():
-                    if not self.management.is_up:
-                        log.info("management connected")
-                    backoff.reset()
-                    self.management.set(True, self._loop.time())
-                    self._synced(response)
-                    self._announce()
-                raise ServerUnreachable("the server ended the stream")
-            except (LoginNeeded, LoginRefused):
-                if not logged_in:
-                    raise
-                logged_in = False  # the login decides: it may be that only the stream was refused
-                self.management.set(False, self._loop.time())
-                self._announce()
-                await asyncio.sleep(backoff.next() / 4)
-            except CoveyError as error:
-                delay = backoff.next()
-                log.log(logging.INFO if self.management.is_up else logging.DEBUG, "management lost: %s", error)
-                self.management.set(False, self._loop.time(), error)
-                self._announce()
-                self._callbacks.on_change()
-                logged_in = logged_in and isinstance(error, ServerUnreachable)
-                await asyncio.sleep(delay)
-
-    async def _ask_again(self) -> None:
-        self._logged_in(await self._client.login(None))
-
-    def renewed(self, response: LoginResponse) -> None:
-        """Take up a login by which the person signed in again; the address must be the same."""
-        self._logged_in(response)
+    def _management_changed(self) -> None:
+        self._announce()
         self._callbacks.on_change()
 
-    def _logged_in(self, response: LoginResponse) -> None:
-        try:
-            address = read_address(response.peerConfig)
-        except ValueError as error:
-            raise ServerUnreachable(str(error)) from None
-        self.login = response
-        self._callbacks.heard(response)
-        self._callbacks.save_login(response.SerializeToString())
-        if address != self.address:
-            self._address_changed()
-        self._configure(response.netbirdConfig)
-
-    def _address_changed(self) -> NoReturn:
-        self.address_changed = True
-        raise AddressChanged
-
-    def _synced(self, response: SyncResponse) -> None:
-        self._callbacks.heard(response)
-        if response.HasField("netbirdConfig"):
-            self._configure(response.netbirdConfig)
-        if response.HasField("NetworkMap") and response.Version == 0 and response.NetworkMap.HasField("peerConfig"):
-            self._use_map(response)
-            self._callbacks.save_map(response.SerializeToString())
-
-    def _use_map(self, response: SyncResponse) -> None:
-        try:
-            new = read_network_map(response.NetworkMap, self.plan.private_key.public)
-        except ValueError as error:
-            log.warning("ignored a network map: %s", error)
-            return
-        if self.map is not None and not self._map_is_first and new.serial < self.map.serial:
-            log.info("ignored a network map older than ours")
-            return
-        self._map_is_first = False  # a stream begins with the whole map, also one of a server restored from a backup
-        self.last_response = response
-        if new.address != self.address:
-            self.login.peerConfig.CopyFrom(response.NetworkMap.peerConfig)
-            self._address_changed()
-        self.map_is_saved = False
-        self._apply(new)
-
-    def _use_saved_map(self, response: SyncResponse) -> None:
-        try:
-            saved = read_network_map(response.NetworkMap, self.plan.private_key.public)
-        except ValueError as error:
-            log.warning("the saved network map is of no use: %s", error)
-            return
-        if saved.address == self.address:
-            self.map_is_saved = True
-            self._apply(saved)
-
-    def _apply(self, new: NetworkMap) -> None:
+    def _apply(self, before: NetworkMap | None, new: NetworkMap) -> None:
         """Make the peers what the map says; those that are the same are not touched."""
         assert self.parts is not None
-        before = self.map.peers if self.map else {}
-        self.map, self.fqdn = new, new.fqdn or self.fqdn
-        gone, added, renamed = changes(before, new.peers)
+        self.fqdn = new.fqdn or self.fqdn
+        gone, added, renamed = changes(before.peers if before else {}, new.peers)
         for key in gone:
             self._remove_peer(key)
         for remote in added:
@@ -298,7 +207,8 @@ class Session:
             runner.handle(Signalled(message))
 
     def _announce(self) -> None:
-        if self.management.is_up and self.signalling.link.is_up and self.map is not None and not self.map_is_saved:
+        management = self.management
+        if management.link.is_up and self.signalling.link.is_up and management.map is not None and not management.map_is_saved:
             self.connected.set()
         else:
             self.connected.clear()
@@ -339,7 +249,7 @@ class Session:
             self.parts.relay.network_changed()
             self._local_changed(moved=True)
             self.signalling.check()
-            self.parts.network.spawn(self._client.check())  # a dead connection is noticed now, not by its keepalive
+            self.parts.network.spawn(self.management.check())
 
     def _peer_changed(self) -> None:
         if self.parts is not None:

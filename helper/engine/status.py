@@ -12,6 +12,7 @@ from helper.peer.events import State
 from helper.peer.runner import PeerRunner
 from helper.relay.relay import Relay
 from helper.settings import Settings
+from helper.warnings import Warning
 from protocol import local_api as api
 from protocol.addresses import Address
 from protocol.errors import CoveyError, LoginNeeded, LoginRefused, SessionExpired
@@ -33,7 +34,7 @@ def status_document(
     """Put the document together; without a session it says what is known."""
     now = get_running_loop().time()
     wall = time.time() - now  # what turns the loop's clock into seconds since 1970
-    if session and session.plan.lease.has_ended(wall + now, session.management.is_up):
+    if session and session.plan.lease.has_ended(wall + now, session.management.link.is_up):
         error = SessionExpired("The session has ended; you have to sign in again.")
     parts = session.parts if session else None
     peers = [_peer(runner, session, now, wall) for runner in session.peers.values()] if session else []
@@ -43,10 +44,13 @@ def status_document(
         "daemonStatus": _daemon_status(session, error),
         "error": _error(error),
         "notes": list(notes),
-        "management": _link(session.management if session else None, settings.server.url if settings.server else "", now, wall),
+        "warnings": [_warning(one) for one in session.warnings.all()] if session else [],
+        "management": _link(
+            session.management.link if session else None, settings.server.url if settings.server else "", now, wall
+        ),
         "signal": _link(session.signalling.link if session else None, "", now, wall),
         "relays": _relays(parts.relay if parts else None),
-        "ip": str(session.address) if session else "",
+        "ip": str(session.management.address) if session else "",
         "publicKey": own.text,
         "fqdn": session.fqdn if session else "",
         "profile": profile,
@@ -55,7 +59,7 @@ def status_document(
         "interface": parts.device.name if parts else "",
         "usesKernelInterface": parts.device.is_kernel if parts else False,
         "wireguardPort": parts.device.port if parts else settings.wireguard_port,
-        "networkMapSaved": bool(session and session.map_is_saved),
+        "networkMapSaved": bool(session and session.management.map_is_saved),
         "candidates": [str(candidate) for candidate in parts.network.view.candidates] if parts else [],
         "peers": {
             "total": len(peers),
@@ -65,6 +69,10 @@ def status_document(
     }
 
 
+def _warning(warning: Warning) -> api.WarningBody:
+    return {"code": warning.code, "sentence": warning.sentence, "next": warning.next, "since": iso(warning.since)}
+
+
 def _daemon_status(session: Session | None, error: CoveyError | None) -> str:
     if isinstance(error, LoginNeeded):
         return "NeedsLogin"
@@ -72,7 +80,7 @@ def _daemon_status(session: Session | None, error: CoveyError | None) -> str:
         return "LoginFailed"
     if session is None:
         return "Idle"
-    return "Connected" if session.management.is_up and session.signalling.link.is_up and session.parts else "Connecting"
+    return "Connected" if session.management.link.is_up and session.signalling.link.is_up and session.parts else "Connecting"
 
 
 def _error(error: CoveyError | None) -> api.ErrorBody | None:

@@ -12,6 +12,7 @@ from helper.engine.memory import Memory
 from helper.engine.plan import AddressChanged, Callbacks, Plan
 from helper.engine.session import Session
 from helper.ledger.ledger import Ledger
+from helper.recorder import Recorder
 from helper.wireguard.device import Backend
 from protocol.errors import CoveyError, LoginNeeded, LoginRefused, PortTaken, TimedOut
 from protocol.generated.management_pb2 import LoginResponse, PeerSystemMeta, SyncResponse
@@ -39,10 +40,16 @@ class Supervisor:
     """
 
     def __init__(
-        self, options: Options, ledger: Ledger, preferences: Callable[[], Preferences], on_change: Callable[[], None]
+        self,
+        options: Options,
+        ledger: Ledger,
+        preferences: Callable[[], Preferences],
+        recorder: Recorder,
+        on_change: Callable[[], None],
     ) -> None:
         """`preferences` gives those in force, before each session."""
         self._options, self._ledger, self._preferences, self._on_change = options, ledger, preferences, on_change
+        self.recorder = recorder
         self.session: Session | None = None
         self.task: asyncio.Task[None] | None = None
         self.error: CoveyError | None = None
@@ -92,7 +99,7 @@ class Supervisor:
                 if task.done():
                     raise self.error or CoveyError("the tunnel did not come up")
                 session = self.session or session
-                trouble = session.management.error or session.signalling.link.error
+                trouble = session.management.link.error or session.signalling.link.error
                 raise TimedOut(f"not connected within {timeout:g} s" + (f": {trouble}" if trouble else ""))
         finally:
             connected.cancel()
@@ -123,7 +130,7 @@ class Supervisor:
             preferences=preferences,
             lease=memory.lease,
         )
-        callbacks = Callbacks(self._on_change, memory.save_map_soon, memory.save_login, memory.hear)
+        callbacks = Callbacks(self._on_change, memory.save_map_soon, memory.save_login, memory.hear, self.recorder)
         self.session = Session(plan, client or self.client(memory, server, memory.settings.hostname), self._ledger, callbacks)
 
     async def _supervise(self, memory: Memory, server: ServerLocation) -> None:
@@ -173,8 +180,8 @@ class Supervisor:
             if asyncio.get_running_loop().time() - began > STABLE_AFTER:
                 backoff.reset()
             self._on_change()
-            await asyncio.sleep(0 if session.address_changed and not moved_before else backoff.next())
-            moved_before = session.address_changed
-            self._make(memory, server, session.login, None, session.last_response)
+            await asyncio.sleep(0 if session.management.address_changed and not moved_before else backoff.next())
+            moved_before = session.management.address_changed
+            self._make(memory, server, session.management.login, None, session.management.last_response)
             assert self.session is not None
             self.session.connected = session.connected  # whoever waits for `up` waits on

@@ -28,6 +28,7 @@ from helper.peer.events import (
     UsePath,
 )
 from helper.peer.messages import SignalMessage
+from helper.recorder import Recorder
 from helper.relay.path import RelayPath
 from helper.relay.relay import Relay
 from helper.wireguard.device import Device, PeerSettings, PeerStatistics
@@ -58,6 +59,7 @@ class Surroundings:
     send_signal: Callable[[PublicKey, SignalMessage], None]
     source_for: SourceFor
     on_change: Callable[[], None]
+    recorder: Recorder
 
 
 class PeerLog(logging.LoggerAdapter[logging.Logger]):

@@ -71,6 +71,7 @@ def status_document(*peers: PeerStatus, state: str = "Connected") -> StatusDocum
         "daemonStatus": state,
         "error": None,
         "notes": [],
+        "warnings": [],
         "management": link() if is_up else link(error="no answer"),
         "signal": link() if is_up else link(error="no answer"),
         "relays": {
