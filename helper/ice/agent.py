@@ -17,6 +17,7 @@ from aioice import stun
 from helper.ice import binding
 from helper.ice.candidates import Base, Candidate, is_routed, make_candidate
 from helper.ice.pair import DEAD_MISSES, FIRST_TRIES, PENDING_LIFETIME, Pair
+from helper.ice.quality import direct_is_good_again, is_better, relay_is_better
 from protocol.addresses import Address, IPAddress
 
 MAX_REMOTE_CANDIDATES = 32
@@ -30,7 +31,9 @@ BUSY_FOR, YOUNG_FOR = 5.0, 15.0  # seconds after data, and after a selection
 SETTLED_AFTER = 10.0  # seconds after a selection, pairs that could not replace it are left alone
 STANDBYS = 2
 SHAKY_AFTER = 1.0  # seconds without an answer to several checks: another pair may take over before this one is declared dead
-BETTER_BY = 0.010  # seconds of round trip, and a fifth: what makes a change between equals worth it
+CHECK_RIVALS = 1.0  # seconds between checks of standbys while the selected pair is lossy: they are compared
+LOSSY = 5.0  # percent
+DWELL = 10.0  # seconds that a selection stands before quality alone replaces it
 TRIGGER_EVERY = 0.02  # seconds between checks that the other side's make us send on one pair
 OVERTAKEN_FOR = 0.5  # seconds
 NEVER = float("inf")
@@ -232,9 +235,7 @@ class Agent:
             use_candidate=use_candidate,
         )
         self._pending[transaction] = _Pending(pair, now, use_candidate)
-        pair.tries += 1
-        pair.last_sent = now
-        pair.awaited_until = now + pair.answer_timeout
+        pair.sent(now)
         pair.next_check = now + self._interval(pair, now)
         return SendStun(data, pair.base, pair.remote.address, transaction)
 
@@ -246,8 +247,10 @@ class Agent:
             return CHECK_SELECTED if is_busy or pair.missed else IDLE_SELECTED
         if not pair.is_valid:
             return NEVER if self._is_idle_bystander(pair, now) else pair.retry_delay(now)
-        if self._is_settled(now) and pair not in self._standbys():
+        if self._is_settled(now) and not pair.probation and pair not in self._standbys():
             return NEVER
+        if self.selected is not None and (self.selected.loss_percent >= LOSSY or pair.probation):
+            return CHECK_RIVALS if is_busy else CHECK_STANDBY
         return CHECK_STANDBY if is_busy or self.selected is None else IDLE_STANDBY
 
     def _is_settled(self, now: float) -> bool:
@@ -316,9 +319,10 @@ class Agent:
 
     # ---- choice
 
-    def _rank(self, pair: Pair) -> tuple[int, int, float]:
+    def _rank(self, pair: Pair) -> tuple[bool, int, int, float]:
         """Least is best: relays passed, then the kind of address (a LAN first), then the round trip."""
-        return pair.relays, not pair.is_lan, pair.round_trip if pair.round_trip is not None else NEVER
+        trip = pair.round_trip if pair.round_trip is not None else NEVER
+        return bool(pair.probation), pair.relays, not pair.is_lan, trip
 
     def _nominate(self, now: float) -> list[Action]:
         """On the controlling side: let the best pair carry the traffic, when it is worth a change."""
@@ -326,6 +330,7 @@ class Agent:
         working = [pair for pair in self.pairs.values() if pair.is_valid and not self._is_shaky(pair, now)]
         if not self.controlling or not working:
             return []
+        self._judge(working, now)
         best = min(working, key=self._rank)
         if self._nominee is not None and (best is self._nominee or not self._is_worth_it(best, self._nominee, now)):
             return []
@@ -342,12 +347,24 @@ class Agent:
         heard = self._heard if pair is self.selected else float("-inf")
         return pair.missed >= DEAD_MISSES and now - max(pair.last_answer, heard) >= SHAKY_AFTER
 
+    def _judge(self, working: list[Pair], now: float) -> None:
+        """Put a direct path that a relay surely beats on probation, and take one that has passed it off."""
+        relayed = min((pair for pair in working if pair.relays), key=lambda pair: pair.quality.cost, default=None)
+        for pair in working:
+            if relayed is None or pair.relays:
+                pair.probation = 0
+            elif pair.probation:
+                if direct_is_good_again(pair.quality, relayed.quality, pair.probation):
+                    pair.probation = 0
+            elif pair is self.selected and now - self.selected_at >= DWELL and relay_is_better(relayed.quality, pair.quality):
+                pair.demote()
+
     def _is_worth_it(self, best: Pair, current: Pair, now: float) -> bool:
-        if not current.is_valid or self._is_shaky(current, now) or best.relays < current.relays:
+        if not current.is_valid or self._is_shaky(current, now) or self._rank(best)[:2] < self._rank(current)[:2]:
             return True
-        if best.relays > current.relays or best.round_trip is None or current.round_trip is None or len(best.outcomes) < 3:
+        if best.relays > current.relays or now - self.selected_at < DWELL:
             return False
-        return best.round_trip < min(current.round_trip - BETTER_BY, current.round_trip * 0.8)
+        return is_better(best.quality, current.quality)
 
     def _select(self, pair: Pair, now: float) -> list[Action]:
         if pair is self.selected:

@@ -1,9 +1,9 @@
 """A candidate pair and what its checks have shown so far. Pure."""
 
-from collections import deque
 from dataclasses import dataclass, field
 
 from helper.ice.candidates import Base, Candidate
+from helper.ice.quality import PROBATION, Quality
 from protocol.addresses import Address
 
 FIRST_TRIES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # seconds to the next check of a pair that has not answered yet
@@ -12,9 +12,9 @@ RETRY_EAGERLY = 300.0
 RETRY_MAX = 60.0
 ANSWER_TIMEOUT = (0.25, 1.0)  # seconds, least and most: an answer is awaited for three round trips
 PENDING_LIFETIME = 6.0  # a late answer still counts
-DEAD_AFTER = 3.0  # seconds without an answer, and at least so many checks:
+DEAD_AFTER = 2.0  # seconds since the first check that was not answered, and at least so many checks:
 DEAD_MISSES = 4
-OUTCOMES = 20  # checks that the loss is taken from
+DEAD_THOUGH_HEARD = 4.0  # seconds: what arrives proves the other direction only, but an answer may have been read with data
 
 
 @dataclass(slots=True, eq=False)
@@ -23,9 +23,11 @@ class Pair:
 
     Attributes:
         valid_since: when it first answered since it last failed; None while it does not answer.
-        round_trip: smoothed, in seconds.
+        quality: what its checks have shown so far.
         mapped: what the other side last saw us as.
         awaited_until: by when the answer to the last check is due; None when nothing is due.
+        missing_since: when the first of the checks was sent that have had no answer since the last one that had.
+        probation: how many checks this direct path must pass before it replaces the relay that was better; 0: none.
     """
 
     base: Base
@@ -34,12 +36,14 @@ class Pair:
     created: float
     valid_since: float | None = None
     last_answer: float = float("-inf")
-    round_trip: float | None = None
+    quality: Quality = field(default_factory=Quality)
     mapped: Address | None = None
     tries: int = 0
     missed: int = 0
     awaited_until: float | None = None
-    outcomes: deque[bool] = field(default_factory=lambda: deque(maxlen=OUTCOMES))
+    missing_since: float | None = None
+    probation: int = 0
+    demotions: int = 0
     last_sent: float = float("-inf")
 
     @property
@@ -61,18 +65,30 @@ class Pair:
         return not self.base.is_relay and self.remote.kind == "host"
 
     @property
+    def round_trip(self) -> float | None:
+        return self.quality.round_trip
+
+    @property
     def loss_percent(self) -> float:
-        return 100.0 * self.outcomes.count(False) / len(self.outcomes) if self.outcomes else 0.0
+        return self.quality.loss_percent
 
     @property
     def answer_timeout(self) -> float:
         least, most = ANSWER_TIMEOUT
-        return min(most, max(least, 3 * self.round_trip)) if self.round_trip is not None else most / 2
+        trip = self.quality.round_trip
+        return min(most, max(least, 3 * trip)) if trip is not None else most / 2
+
+    def sent(self, now: float) -> None:
+        """A check leaves."""
+        self.tries += 1
+        self.last_sent = now
+        self.awaited_until = now + self.answer_timeout
+        if self.missing_since is None:
+            self.missing_since = now
 
     def answered(self, now: float, round_trip: float) -> None:
-        self.round_trip = round_trip if self.round_trip is None else 0.75 * self.round_trip + 0.25 * round_trip
-        self.last_answer, self.missed, self.awaited_until = now, 0, None
-        self.outcomes.append(True)
+        self.quality.answered(round_trip)
+        self.last_answer, self.missed, self.awaited_until, self.missing_since = now, 0, None, None
         if self.valid_since is None:
             self.valid_since = now
 
@@ -80,15 +96,25 @@ class Pair:
         self.missed += 1
         self.awaited_until = None
         if self.is_valid:
-            self.outcomes.append(False)
+            self.quality.missed()
 
     def is_dead(self, now: float, heard: float) -> bool:
-        """Say whether a pair that used to answer stopped doing so. `heard` is when its data last proved that it lives."""
-        return self.is_valid and self.missed >= DEAD_MISSES and now - max(self.last_answer, heard) >= DEAD_AFTER
+        """Say whether a pair that used to answer stopped doing so. `heard` is when its data last arrived: that puts its death
+        off, and no more, because it says nothing about what we send."""
+        if not self.is_valid or self.missed < DEAD_MISSES or self.missing_since is None:
+            return False
+        return now - self.missing_since >= (DEAD_THOUGH_HEARD if heard > self.missing_since else DEAD_AFTER)
+
+    def demote(self) -> None:
+        """A relay does better: use this direct path again only when it has proved itself, each time longer."""
+        self.probation = PROBATION << min(self.demotions, 4)
+        self.demotions += 1
+        self.quality.outcomes.clear()
 
     def died(self, now: float) -> None:
         self.valid_since, self.tries = None, len(FIRST_TRIES)
         self.created = now  # the other way is tried eagerly again
+        self.missing_since = None
 
     def retry_delay(self, now: float) -> float:
         """Seconds until the next check of a pair that does not answer."""

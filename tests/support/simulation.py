@@ -39,6 +39,9 @@ class World:
     Attributes:
         loss: the chance that a datagram gets lost.
         only_relay: nothing passes but what comes from or goes to the relay.
+        jitter: the share of `delay` by which each datagram is early or late at most.
+        direct_loss, direct_delay: more of both, for what does not pass the relay.
+        blocked: (source, destination) hosts' names between which nothing passes directly, one way.
     """
 
     def __init__(self, *, delay: float = 0.02, loss: float = 0.0, seed: int = 1) -> None:
@@ -46,6 +49,8 @@ class World:
         self.random = random.Random(seed)
         self.hosts: list[Host] = []
         self.only_relay = False
+        self.jitter = self.direct_loss = self.direct_delay = 0.0
+        self.blocked: set[tuple[str, str]] = set()
         self.signal_is_up = True
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._count = itertools.count()
@@ -74,10 +79,17 @@ class World:
 
     def carry(self, data: bytes, source: Address, destination: Address) -> None:
         """Bring a datagram from an address of the internet to whoever is behind another."""
-        if self.random.random() < self.loss or (self.only_relay and RELAY_IP not in (source.ip, destination.ip)):
+        is_direct = RELAY_IP not in (source.ip, destination.ip)
+        if self.random.random() < self.loss or (is_direct and (self.only_relay or self.random.random() < self.direct_loss)):
             return
         for host in self.hosts:
-            host.offer_packet(data, source, destination)
+            if not is_direct or (host.peer.name, host.name) not in self.blocked:
+                host.offer_packet(data, source, destination)
+
+    def transit(self, hops: int, *, direct: bool) -> float:
+        """Seconds that a datagram travels."""
+        delay = hops * self.delay + (self.direct_delay if direct else 0.0)
+        return delay * (1 + self.random.uniform(-self.jitter, self.jitter))
 
 
 @dataclass(eq=False)
@@ -182,7 +194,7 @@ class Host:
     def send(self, data: bytes, base: Base, destination: Address) -> None:
         if base.is_relay:
             if self.relay and base.relayed == self.relayed and destination.ip in self.permitted:
-                self.world.later(2 * self.world.delay, lambda: self.world.carry(data, self.relayed, destination))
+                self.world.later(self.world.transit(2, direct=False), lambda: self.world.carry(data, self.relayed, destination))
             return
         if not self.udp or base.ip != self.ip:
             return
@@ -190,7 +202,8 @@ class Host:
         self.allowed.add(destination)
         if destination.ip == self.peer.ip and self.peer.nat != "none" and self.public == self.peer.public:  # one LAN
             source = Address(self.ip, PORT)
-        self.world.later(self.world.delay, lambda: self.world.carry(data, source, destination))
+        seconds = self.world.transit(1, direct=destination.ip != RELAY_IP)
+        self.world.later(seconds, lambda: self.world.carry(data, source, destination))
 
     def offer_packet(self, data: bytes, source: Address, destination: Address) -> None:
         """Take a datagram if it comes to one of our addresses and the NAT lets it in."""
