@@ -5,7 +5,7 @@ AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
 PROTOS := protocol/management.proto protocol/signalexchange.proto
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help setup tools generate check test unit lab demo bench clean
+.PHONY: help setup tools generate check test unit lab demo bench soak clean
 .DELETE_ON_ERROR:
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make unit    only what needs no root"
 	@echo "make lab     only the network laboratory (root); ONLY=... is pytest's -k"
 	@echo "make bench   measure, compare, write build/bench.json (root); ONLY=name,... for a part"
+	@echo "make soak    30 minutes under random faults (root); MINUTES=, SEED=, PEERS= choose others"
 	@echo "make check   ruff, mypy for three systems, import-linter"
 
 setup: .venv/ready .venv/generated
@@ -57,6 +58,9 @@ demo: setup tools
 
 bench: setup tools
 	@$(AS_ROOT) $(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
+
+soak: setup tools
+	@$(AS_ROOT) $(BIN)/python -m tests.soak --minutes $(or $(MINUTES),30) --peers $(or $(PEERS),6) $(if $(SEED),--seed $(SEED))
 
 clean:
 	rm -rf .venv build protocol/generated *.egg-info
