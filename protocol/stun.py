@@ -13,9 +13,13 @@ _attribute_header = struct.Struct("!HH")
 
 
 class Attribute(IntEnum):
-    """Attributes of STUN and TURN (RFC 8489, section 18.3; RFC 8656, section 18). Those of ICE are no server's business."""
+    """Attributes of STUN and TURN (RFC 8489, section 18.3; RFC 8656, section 18; RFC 5780, section 7).
+
+    Those of ICE are no server's business.
+    """
 
     MAPPED_ADDRESS = 0x0001
+    CHANGE_REQUEST = 0x0003
     USERNAME = 0x0006
     MESSAGE_INTEGRITY = 0x0008
     ERROR_CODE = 0x0009
@@ -33,11 +37,17 @@ class Attribute(IntEnum):
     DONT_FRAGMENT = 0x001A
     XOR_MAPPED_ADDRESS = 0x0020
     RESERVATION_TOKEN = 0x0022
+    PADDING = 0x0026
     # 0x8000 and up may be ignored by whoever does not know them
     ADDITIONAL_ADDRESS_FAMILY = 0x8000
     ADDRESS_ERROR_CODE = 0x8001
     SOFTWARE = 0x8022
     FINGERPRINT = 0x8028
+    RESPONSE_ORIGIN = 0x802B
+    OTHER_ADDRESS = 0x802C
+
+
+CHANGE_PORT, CHANGE_IP = 0x2, 0x4  # flags of CHANGE-REQUEST (RFC 5780, section 7.2)
 
 
 def is_stun(data: bytes | memoryview) -> bool:

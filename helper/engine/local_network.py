@@ -97,6 +97,11 @@ class LocalNetwork:
         self.view = self.refresh()
         return moved
 
+    @property
+    def stun_servers(self) -> tuple[Address, ...]:
+        """Those whose addresses are known."""
+        return self._resolved
+
     def set_stun_servers(self, servers: tuple[tuple[str, int], ...]) -> None:
         """Hosts and ports; names are looked up."""
         if servers == self._servers:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from helper.clients.management import ManagementClient
 from helper.clients.signal import signal_location
+from helper.diagnose.watch import NatWatch
 from helper.engine.local_network import LocalNetwork
 from helper.engine.management import Management
 from helper.engine.network_map import NetworkMap, RemotePeer, changes
@@ -33,7 +34,7 @@ from helper.relay.relay import Relay
 from helper.tap.tap import Tap, open_tap
 from helper.warnings import Warnings
 from helper.wireguard.device import Device, DeviceSettings, open_device
-from protocol.addresses import Address
+from protocol.addresses import Address, IPAddress
 from protocol.errors import CoveyError
 from protocol.generated.management_pb2 import NetbirdConfig
 from protocol.join_link import ServerLocation
@@ -69,6 +70,7 @@ class Session:
         self.management = Management(plan, client, callbacks, self._configure, self._apply, self._management_changed)
         self.signalling = Signalling(plan.private_key, self._signal_location, self._on_signal, self._signal_changed)
         self.peers: dict[PublicKey, PeerRunner] = {}
+        self.nat = NatWatch(self._stun_servers, self._own_addresses, self.recorder, callbacks.on_change)
         self.parts: _Parts | None = None
         self.was_up = False  # the device has been up
         self.connected = asyncio.Event()  # management and signal have both been up once
@@ -123,6 +125,7 @@ class Session:
                 group.create_task(self._poll_statistics(parts), name="statistics")
                 group.create_task(self._watch_network(parts), name="network monitor")
                 group.create_task(self._watch_device(parts.device), name="device watch")
+                group.create_task(self.nat.run(), name="kind of NAT")
                 group.create_task(self._tidy_permissions(parts.relay), name="permissions")
         except BaseExceptionGroup as errors:
             raise _first(errors) from None  # the first failure ended the rest
@@ -144,6 +147,13 @@ class Session:
     async def _watch_end(self) -> None:
         management = self.management
         await watch_end(self.plan.lease, management.link, management.ask_again, self._callbacks.on_change)
+
+    def _stun_servers(self) -> tuple[Address, ...]:
+        return self.parts.network.stun_servers if self.parts else ()
+
+    def _own_addresses(self) -> frozenset[IPAddress]:
+        snapshot = self.parts.network.snapshot if self.parts else None
+        return frozenset(address.ip for address in snapshot.addresses) if snapshot else frozenset()
 
     async def _watch_network(self, parts: _Parts) -> None:
         await watch(frozenset({parts.device.name}), self._network_changed, known=parts.network.snapshot)
@@ -238,6 +248,8 @@ class Session:
         if self.parts is None:
             return
         event = LocalChanged(self.parts.network.refresh(), moved)
+        if moved:
+            self.nat.network_changed()
         for runner in list(self.peers.values()):
             runner.handle(event)
         self._callbacks.on_change()
