@@ -44,7 +44,8 @@ def run(
     if not 1 <= len(interface) <= 15 or "/" in interface or interface.split() != [interface]:
         raise typer.BadParameter("is 1 to 15 characters without spaces or slashes", param_hint="--interface")
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for library in ("asyncio", "grpc", "pyroute2"):  # their DEBUG is a line a netlink message
+        logging.getLogger(library).setLevel(logging.WARNING)
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # what gRPC's core notes is ours to say
 
     from helper.daemon import serve  # heavy: only when there is something to do

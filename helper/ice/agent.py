@@ -30,6 +30,7 @@ IDLE_SELECTED, IDLE_STANDBY = 10.0, 25.0  # when no data flows: the first packet
 BUSY_FOR, YOUNG_FOR = 5.0, 15.0  # seconds after data, and after a selection
 SETTLED_AFTER = 10.0  # seconds after a selection, pairs that could not replace it are left alone
 STANDBYS = 2
+HELD_UP = 1.0  # seconds late: the machine had no time for us, so what we did not hear meanwhile proves nothing; ours
 SHAKY_AFTER = 1.0  # seconds without an answer to several checks: another pair may take over before this one is declared dead
 CHECK_RIVALS = 1.0  # seconds between checks of standbys while the selected pair is lossy: they are compared
 LOSSY = 5.0  # percent
@@ -185,6 +186,9 @@ class Agent:
         if self.remote is None:
             return []
         actions: list[Action] = []
+        if now - self.deadline > HELD_UP:
+            for pair in self.pairs.values():
+                pair.forgive(now)
         for pair in list(self.pairs.values()):
             if pair.awaited_until is not None and now >= pair.awaited_until:
                 pair.missed_one()

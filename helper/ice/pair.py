@@ -105,6 +105,13 @@ class Pair:
             return False
         return now - self.missing_since >= (DEAD_THOUGH_HEARD if heard > self.missing_since else DEAD_AFTER)
 
+    def forgive(self, now: float) -> None:
+        """We were held up: an answer that is awaited may lie in the socket, and the silence before was ours."""
+        if self.awaited_until is not None:
+            self.awaited_until = now + self.answer_timeout
+        if self.missing_since is not None:
+            self.missing_since = now
+
     def demote(self) -> None:
         """A relay does better: use this direct path again only when it has proved itself, each time longer."""
         self.probation = PROBATION << min(self.demotions, 4)

@@ -139,7 +139,8 @@ async def _log_output(running: WireGuardGo) -> None:
         if not text or text[0] in "┌│└":  # a box that says that the kernel has WireGuard too, which we know
             continue
         running.last_lines.append(text)
-        log.log(logging.WARNING if "ERROR" in text else logging.DEBUG, "wireguard-go %s: %s", running.interface, text)
+        is_ours = "ERROR" in text and "peer(" not in text  # it has an error a packet while the network is away
+        log.log(logging.WARNING if is_ours else logging.DEBUG, "wireguard-go %s: %s", running.interface, text)
 
 
 async def _end(running: WireGuardGo) -> None:

@@ -67,7 +67,7 @@ def endure(lab: Lab, clock: FairClock, console: Console, options: argparse.Names
     wait_for("everybody is connected", lambda: all(m.status()["peers"]["connected"] == len(members) - 1 for m in members))
     console.print("everybody is connected; faults begin")
     plan = Planner(options.seed, dict(field.places), list(SITES), kinds).plan(options.minutes * 60)
-    run = Run(field, clock, console.print)
+    run = Run(field, clock, lambda line: console.print(line, markup=False))
     asyncio.run(run.carry_out(plan))
     return run
 

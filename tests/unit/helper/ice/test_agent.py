@@ -20,7 +20,7 @@ from helper.ice.agent import (
     SendStun,
 )
 from helper.ice.candidates import Base, Candidate, make_candidate
-from helper.ice.pair import DEAD_THOUGH_HEARD
+from helper.ice.pair import DEAD_MISSES, DEAD_THOUGH_HEARD
 from protocol.addresses import Address
 from protocol.stun import is_stun
 
@@ -157,6 +157,23 @@ def test_data_that_arrives_puts_the_death_of_a_path_off_but_does_not_prove_the_w
         if any(isinstance(action, PathLost) for action in agent.advance(now)):
             lost_at = now
     assert 1.02 + DEAD_THOUGH_HEARD <= lost_at < 10
+
+
+def test_the_silence_of_a_time_in_which_we_were_held_up_is_not_the_paths() -> None:
+    agent = make_agent()
+    (check,) = checks(agent.add_remote(make_candidate("host", REMOTE), 1.0))
+    (nominating,) = checks(agent.receive(answer(check), REMOTE, HOST, 1.01))
+    agent.receive(answer(nominating), REMOTE, HOST, 1.02)
+    now = 1.02
+    while agent.selected is not None and agent.selected.missed < DEAD_MISSES:  # nobody answers, but not for long enough yet
+        now = agent.deadline
+        assert PathLost() not in agent.advance(now)
+    now += 10  # stopped, and goes on
+    assert PathLost() not in agent.advance(now)
+    while agent.selected is not None:
+        now = max(now + 0.001, agent.deadline)
+        agent.advance(now)
+    assert now < 25  # but what stays silent is dead all the same
 
 
 def test_other_credentials_void_what_was_learnt() -> None:
