@@ -134,14 +134,16 @@ def readable(status: Any) -> StatusDocument | None:
 
 _LINK = {"url": str, "connected": bool, "error": str, "since": str}
 _ERROR = {"code": str, "sentence": str, "hint": str}
+_WARNING = {"code": str, "sentence": str, "next": str, "since": str}
 _ENDS = {"local": str, "remote": str}
 _PEER = {
     "fqdn": str, "ip": str, "publicKey": str, "status": str, "connectionType": str, "iceCandidateType": _ENDS,
     "iceCandidateEndpoint": _ENDS, "relayAddress": str, "lastWireguardHandshake": str, "transferReceived": int,
     "transferSent": int, "latency": int, "lossPercent": (int, float), "pathSince": str, "reason": str,
+    "verdict": {"code": str, "sentence": str, "next": str},
 }  # fmt: skip
 _STATUS = {
-    "daemonVersion": str, "daemonStatus": str, "notes": [str], "management": _LINK, "signal": _LINK,
+    "daemonVersion": str, "daemonStatus": str, "notes": [str], "warnings": [_WARNING], "management": _LINK, "signal": _LINK,
     "relays": {"total": int, "available": int, "details": [{"uri": str, "available": bool, "transport": str, "error": str}]},
     "ip": str, "publicKey": str, "fqdn": str, "profile": str, "email": str, "sessionExpiresAt": str, "interface": str,
     "usesKernelInterface": bool, "wireguardPort": int, "networkMapSaved": bool, "candidates": [str],

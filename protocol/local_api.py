@@ -132,6 +132,14 @@ class Ends(TypedDict):
     remote: str
 
 
+class Verdict(TypedDict):
+    """What both ends' knowledge says of a connection: codes in docs/architecture.md."""
+
+    code: str
+    sentence: str
+    next: str  # what to do about it; empty: nothing
+
+
 class PeerStatus(TypedDict):
     fqdn: str
     ip: str
@@ -148,6 +156,7 @@ class PeerStatus(TypedDict):
     lossPercent: float  # of the last checks on the path
     pathSince: str
     reason: str  # why it is relayed or not connected; empty for a direct path
+    verdict: Verdict
 
 
 class PeersStatus(TypedDict):

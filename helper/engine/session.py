@@ -16,7 +16,9 @@ from helper.clients.signal import signal_location
 from helper.diagnose.watch import NatWatch
 from helper.engine.local_network import LocalNetwork
 from helper.engine.management import Management
+from helper.engine.machine import Machine
 from helper.engine.network_map import NetworkMap, RemotePeer, changes
+from helper.engine.outlook import Outlook
 from helper.engine.plan import Callbacks, Plan
 from helper.engine.servers import read_stun_servers, read_turn_servers
 from helper.engine.signalling import Signalling
@@ -57,6 +59,7 @@ class _Parts:
     relay: Relay
     network: LocalNetwork
     around: Surroundings
+    outlook: Outlook
     wake_poll: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -71,6 +74,7 @@ class Session:
         self.signalling = Signalling(plan.private_key, self._signal_location, self._on_signal, self._signal_changed)
         self.peers: dict[PublicKey, PeerRunner] = {}
         self.nat = NatWatch(self._stun_servers, self._own_addresses, self.recorder, callbacks.on_change)
+        self.machine = Machine()
         self.parts: _Parts | None = None
         self.was_up = False  # the device has been up
         self.connected = asyncio.Event()  # management and signal have both been up once
@@ -90,6 +94,8 @@ class Session:
                     wireguard_port=device.port, on_stun=self._on_relay_stun, on_change=self._local_changed, inject=tap.inject
                 )
                 network = LocalNetwork(self._mux, self._send_stun, relay, device.port, self._device_id, self._local_changed)
+                streams = self.management.link, self.signalling.link
+                outlook = Outlook(network, relay, self.nat, self.machine, device.port, streams, self.peers)
                 around = Surroundings(
                     private_key=plan.private_key,
                     device=device,
@@ -100,8 +106,9 @@ class Session:
                     source_for=network.source_for,
                     on_change=self._peer_changed,
                     recorder=self.recorder,
+                    report=outlook.report,
                 )
-                self.parts, self.was_up = _Parts(device, tap, relay, network, around), True
+                self.parts, self.was_up = _Parts(device, tap, relay, network, around, outlook), True
                 network.set_snapshot(await take_snapshot(frozenset({device.name})))
                 self._configure(plan.login.netbirdConfig)
                 if plan.saved_map is not None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from helper.engine.link import Link
 from helper.engine.session import Session
-from helper.engine.verdict import reason
+from helper.engine.verdict import Verdict
 from helper.ice.pair import Pair
 from helper.peer.events import State
 from helper.peer.runner import PeerRunner
@@ -19,6 +19,7 @@ from protocol.errors import CoveyError, LoginNeeded, LoginRefused, SessionExpire
 from protocol.keys import PublicKey
 from protocol.version import VERSION
 
+NOT_UP = Verdict("checking", "The tunnel is being set up.")
 NOWHERE: api.Ends = {"local": "", "remote": ""}
 PEER_STATUS = {
     State.CALLING: "Connecting",
@@ -111,6 +112,7 @@ def _peer(runner: PeerRunner, session: Session, now: float, wall: float) -> api.
     connection, remote = runner.connection, runner.remote
     pair, counted = connection.path, connection.statistics
     is_connected = connection.state is State.CONNECTED
+    said = session.parts.outlook.verdict(runner) if session.parts else NOT_UP
     relayed = bool(pair and pair.relays)
     kinds, endpoints = NOWHERE, NOWHERE
     if pair:
@@ -131,7 +133,8 @@ def _peer(runner: PeerRunner, session: Session, now: float, wall: float) -> api.
         "latency": int((pair.round_trip or 0) * 1e9) if pair else 0,
         "lossPercent": round(pair.loss_percent, 1) if pair else 0.0,
         "pathSince": iso(wall + connection.path_since),
-        "reason": reason(runner, session, now),
+        "reason": "" if said.code == "direct" else said.sentence,
+        "verdict": {"code": said.code, "sentence": said.sentence, "next": said.next},
     }
 
 

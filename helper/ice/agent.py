@@ -290,6 +290,7 @@ class Agent:
         actions += permits
         if pair is None:
             return actions
+        pair.asked_at = now
         if not pair.is_valid and now - pair.last_sent >= TRIGGER_EVERY:  # the triggered check (RFC 8445, section 7.3.1.4)
             pair.tries = 0
             actions.append(self._check(pair, now))

@@ -25,6 +25,7 @@ class Pair:
         valid_since: when it first answered since it last failed; None while it does not answer.
         quality: what its checks have shown so far.
         mapped: what the other side last saw us as.
+        asked_at: when a check of the other side came in on it.
         awaited_until: by when the answer to the last check is due; None when nothing is due.
         missing_since: when the first of the checks was sent that have had no answer since the last one that had.
         probation: how many checks this direct path must pass before it replaces the relay that was better; 0: none.
@@ -45,6 +46,7 @@ class Pair:
     probation: int = 0
     demotions: int = 0
     last_sent: float = float("-inf")
+    asked_at: float = float("-inf")
 
     @property
     def key(self) -> tuple[Base, Address]:

@@ -39,6 +39,7 @@ from helper.peer.events import (
 from helper.peer.handshake import HandshakeWait
 from helper.peer.ice_session import IceSession
 from helper.peer.messages import Answer, Description, GoIdle, Goodbye, Offer, SignalMessage, Trickle
+from helper.peer.report import Report
 from helper.wireguard.device import PeerStatistics
 from protocol.addresses import Address, IPAddress
 
@@ -156,6 +157,8 @@ class PeerConnection:
                 return self._trickled(message, now)
             case Goodbye() | GoIdle():
                 return self._left(message, now)
+            case Report():  # it bears on the verdict, not on the path
+                return []
 
     def _local_changed(self, view: LocalView, moved: bool, now: float) -> list[Action]:
         known, self.view = set(self.view.candidates), view

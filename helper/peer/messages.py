@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from helper.ice.agent import Credentials
 from helper.ice.candidates import Candidate, parse_sdp, to_sdp
+from helper.peer.report import Report, read_report, write_report
 from protocol.generated.signalexchange_pb2 import Body, RosenpassConfig
 
 NETBIRD_VERSION = "0.77.1"  # whose wire we speak
@@ -22,6 +23,7 @@ class Description:
         about: which session of the receiver it speaks of, as far as the sender knows one.
         device: names the sender's WireGuard device; another one than before has lost the session with us.
         candidates: those known so far.
+        report: what it knows of its own network; None from peers that are not Covey's.
     """
 
     credentials: Credentials | None
@@ -31,6 +33,7 @@ class Description:
     wireguard_port: int = 0
     version: str = ""
     candidates: tuple[Candidate, ...] = field(default=())
+    report: Report | None = None
 
     @property
     def identity(self) -> bytes:
@@ -68,7 +71,7 @@ class Goodbye:
     device: bytes
 
 
-SignalMessage = Offer | Answer | Trickle | GoIdle | Goodbye
+SignalMessage = Offer | Answer | Trickle | GoIdle | Goodbye | Report
 
 
 def to_body(message: SignalMessage) -> Body:
@@ -79,6 +82,8 @@ def to_body(message: SignalMessage) -> Body:
             return Body(type=Body.GO_IDLE)
         case Goodbye(device):
             return Body(type=Body.GO_IDLE, deviceId=device)
+        case Report():
+            return Body(type=Body.HEARTBEAT, report=write_report(message))
         case Offer(description) | Answer(description):
             credentials = description.credentials
             body = Body(
@@ -94,6 +99,8 @@ def to_body(message: SignalMessage) -> Body:
                 body.remoteSessionId = description.about
             if description.device is not None:
                 body.deviceId = description.device
+            if description.report is not None:
+                body.report.CopyFrom(write_report(description.report))
             if credentials:
                 body.candidates.extend(to_sdp(candidate, credentials.ufrag) for candidate in description.candidates)
             return body
@@ -108,6 +115,8 @@ def from_body(body: Body) -> SignalMessage | None:
         return Trickle(*parse_sdp(body.payload))
     if body.type == Body.GO_IDLE:
         return Goodbye(body.deviceId[:MAX_DEVICE]) if body.deviceId else GoIdle()
+    if body.type == Body.HEARTBEAT and body.HasField("report"):
+        return read_report(body.report)
     return None
 
 
@@ -130,4 +139,5 @@ def _description(body: Body) -> Description:
         wireguard_port=body.wgListenPort if body.wgListenPort <= 65535 else 0,
         version=body.netBirdVersion[:64],
         candidates=tuple(candidates),
+        report=read_report(body.report) if body.HasField("report") else None,
     )

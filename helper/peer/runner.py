@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from aioice import stun
@@ -22,12 +23,15 @@ from helper.peer.events import (
     LocalView,
     SendSignal,
     SessionChanged,
+    Signalled,
     SourceFor,
+    State,
     StunReceived,
     TimePassed,
     UsePath,
 )
-from helper.peer.messages import SignalMessage
+from helper.peer.messages import Answer, Offer, SignalMessage
+from helper.peer.report import Correspondence, Report
 from helper.recorder import Recorder
 from helper.relay.path import RelayPath
 from helper.relay.relay import Relay
@@ -60,6 +64,7 @@ class Surroundings:
     source_for: SourceFor
     on_change: Callable[[], None]
     recorder: Recorder
+    report: Callable[[PeerConnection], Report]  # what to tell the other end about this one
 
 
 class PeerLog(logging.LoggerAdapter[logging.Logger]):
@@ -83,6 +88,7 @@ class PeerRunner:
             now=self._loop.time(),
             signal_up=signal_up,
         )
+        self.correspondence = Correspondence()
         self.endpoint: Address | None = None  # where WireGuard shall send
         self._relay_path: RelayPath | None = None
         self._shown: Pair | None = None  # the path that the log last told of
@@ -102,6 +108,8 @@ class PeerRunner:
     def handle(self, event: Event) -> None:
         if self._closed:  # a late answer or timer
             return
+        if isinstance(event, Signalled):
+            self._hear(event.message)
         before = self.connection.state
         self._carry_out(self.connection.handle(event, self._loop.time()))
         self._schedule()
@@ -113,6 +121,7 @@ class PeerRunner:
         """Take in WireGuard's counters, and set the endpoint again where a late relayed packet moved it."""
         on_path = self.endpoint is None or statistics.endpoint in (None, self.endpoint)
         self.handle(Counted(statistics, self._handshake_age(statistics.last_handshake, wall_clock), on_path))
+        self._tell_news()
         path = self.connection.path
         if on_path or path is None or path.missed or self.connection.wants_statistics or not self._wanted.empty():
             return  # it may roam where our path does not answer
@@ -127,6 +136,24 @@ class PeerRunner:
             age = max(0.0, wall_clock - handshake) if first else 0.0
             self._handshake = handshake, now - age
         return now - self._handshake[1] if handshake else None
+
+    def _hear(self, message: SignalMessage) -> None:
+        """Take up what the other side tells of its own network."""
+        match message:
+            case Report():
+                self.correspondence.hear(message, time.time())
+            case Offer(description) | Answer(description):
+                self.correspondence.hear(description.report, time.time())
+
+    def _own_report(self) -> Report:
+        return self.correspondence.tell(self._around.report(self.connection), self._loop.time(), time.time())
+
+    def _tell_news(self) -> None:
+        """Tell a peer that we talk with what has changed since it was last told."""
+        if self.connection.state in (State.CALLING, State.SHAKING_HANDS) or not self.correspondence.may_tell(self._loop.time()):
+            return
+        if self.correspondence.is_news(self._around.report(self.connection)):
+            self._around.send_signal(self.remote.key, self._own_report())
 
     @property
     def wants_statistics(self) -> bool:
@@ -168,6 +195,9 @@ class PeerRunner:
                     self._around.send_stun(action)
                 case PermitPeer(ip):
                     self._around.relay.permit(ip)
+                case SendSignal(Offer() | Answer() as message):
+                    told = replace(message.description, report=self._own_report())
+                    self._around.send_signal(self.remote.key, replace(message, description=told))
                 case SendSignal(message):
                     self._around.send_signal(self.remote.key, message)
                 case SessionChanged():

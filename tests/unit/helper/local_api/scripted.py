@@ -49,6 +49,7 @@ def peer(name: str = "bob", number: int = 2, **changes: object) -> PeerStatus:
         "lossPercent": 0.0,
         "pathSince": "2026-05-04T03:02:01Z",
         "reason": "",
+        "verdict": {"code": "direct", "sentence": "Connected directly.", "next": ""},
     }
     return {**found, **changes}  # type: ignore[typeddict-item]
 

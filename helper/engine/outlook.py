@@ -1,0 +1,133 @@
+"""What this end knows of its own network and of each connection: its Report to a peer, and the Facts of a verdict."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from helper.diagnose.watch import NatWatch
+from helper.engine.link import Link
+from helper.engine.local_network import LocalNetwork
+from helper.engine.machine import Machine
+from helper.engine.verdict import Facts, Verdict, verdict
+from helper.ice.candidates import Candidate, is_routed
+from helper.ice.pair import Pair
+from helper.peer.connection import PeerConnection
+from helper.peer.messages import Goodbye
+from helper.peer.report import MOST_PAIRS, Report
+from helper.peer.runner import PeerRunner
+from helper.relay.relay import Relay
+from protocol.keys import PublicKey
+from protocol.version import VERSION
+
+HEARD_LATELY = 100.0  # seconds: whoever does not answer is tried each minute at least
+SYMMETRIC = "address-and-port-dependent"
+
+
+class Outlook:
+    """Args:
+    port: WireGuard's.
+    streams: those to the servers; where one is up, TCP gets out.
+    peers: all of them, as they come and go.
+    """
+
+    def __init__(
+        self,
+        network: LocalNetwork,
+        relay: Relay,
+        nat: NatWatch,
+        machine: Machine,
+        port: int,
+        streams: tuple[Link, ...],
+        peers: Mapping[PublicKey, PeerRunner],
+    ) -> None:
+        self._network, self._relay, self._nat, self._machine, self._port = network, relay, nat, machine, port
+        self._streams, self._peers = streams, peers
+        self._loop = asyncio.get_running_loop()
+
+    def report(self, connection: PeerConnection) -> Report:
+        """What we tell the other end of this connection."""
+        now, direct = self._loop.time(), _direct(connection)
+        relay = self._relay
+        return Report(
+            nat_mapping=self._mapping(connection),
+            nat_filtering=_known(self._nat.kind.filtering),
+            udp_blocked=self.is_udp_blocked,
+            relay=relay.transport or "" if relay.relayed_address is not None else "",
+            in_other_vpn=bool(self._machine.other_vpn),
+            has_ipv6=any(base.ip.version == 6 and is_routed(base.ip) for base in self._network.view.bases if not base.is_relay),
+            version=VERSION,
+            wireguard_port=self._port,
+            answering=min(MOST_PAIRS, sum(pair.is_valid for pair in direct)),
+            hears=any(now - pair.asked_at < HEARD_LATELY for pair in direct),
+            path=_kind(connection.path),
+        )
+
+    def verdict(self, runner: PeerRunner) -> Verdict:
+        """What to say of this connection now."""
+        return verdict(self.report(runner.connection), runner.correspondence.theirs, self.facts(runner))
+
+    def facts(self, runner: PeerRunner) -> Facts:
+        """What is known of a connection apart from the reports."""
+        connection, now = runner.connection, self._loop.time()
+        pairs, direct = connection.session.agent.pairs.values(), _direct(connection)
+        remotes = {pair.remote.address: pair.remote for pair in pairs if pair.remote.kind != "relay"}.values()
+        answering = [now - pair.valid_since for pair in direct if pair.valid_since is not None]
+        farewell = connection.farewell
+        return Facts(
+            name=runner.remote.fqdn.partition(".")[0] or "the peer",
+            state=connection.state,
+            path=_kind(connection.path),
+            age=now - connection.path_since,
+            has_network=any(not base.is_relay for base in self._network.view.bases),
+            signal_up=self._streams[-1].is_up,
+            farewell="" if farewell is None else "offline" if isinstance(farewell, Goodbye) else "idle",
+            without_ice=connection.without_ice,
+            pairs=len(pairs),
+            direct_pairs=len(direct),
+            answering_for=max(answering, default=0.0),
+            symmetric_there=any(remote.kind == "prflx" and is_routed(remote.address.ip) for remote in remotes),
+            hidden_there=not any(remote.kind == "srflx" or is_routed(remote.address.ip) for remote in remotes),
+            same_public_address=self._is_neighbour(remotes),
+            clock_ahead=runner.correspondence.clock_ahead,
+            relay_error=str(self._relay.error or ""),
+        )
+
+    @property
+    def is_udp_blocked(self) -> bool:
+        """This network lets no UDP out: TCP reaches servers that UDP does not, and no peer answers by UDP either."""
+        if self._network.gatherer.mapped or self._relay.transport == "udp":
+            return False
+        tcp_only = self._network.gatherer.servers_silent and any(stream.is_up for stream in self._streams)
+        if not tcp_only and self._relay.transport is None:
+            return False
+        return not any(_passes_udp(runner.connection.path) for runner in self._peers.values())
+
+    def _mapping(self, connection: PeerConnection) -> str:
+        """What the NAT was found to do; where that is not known, how the other side sees us may show that it is symmetric."""
+        if self._nat.kind.mapping != "unknown":
+            return self._nat.kind.mapping
+        pairs = connection.session.agent.pairs.values()
+        seen = {pair.mapped for pair in pairs if not pair.base.is_relay and pair.mapped and is_routed(pair.mapped.ip)}
+        known = {c.address for c in self._network.view.candidates}
+        return SYMMETRIC if any(address not in known for address in seen) else ""
+
+    def _is_neighbour(self, remotes: Iterable[Candidate]) -> bool:
+        """Both of us are seen at one public address, which is neither's own."""
+        ours = {mapped.ip for base, mapped in self._network.gatherer.mapped.items() if mapped.ip != base.ip}
+        return any(remote.kind == "srflx" and remote.address.ip in ours for remote in remotes)
+
+
+def _direct(connection: PeerConnection) -> list[Pair]:
+    return [pair for pair in connection.session.agent.pairs.values() if not pair.relays]
+
+
+def _known(behaviour: str) -> str:
+    return "" if behaviour == "unknown" else behaviour
+
+
+def _kind(path: Pair | None) -> Literal["", "direct", "relayed"]:
+    return "" if path is None else "relayed" if path.relays else "direct"
+
+
+def _passes_udp(path: Pair | None) -> bool:
+    return path is not None and not path.base.is_relay and is_routed(path.remote.address.ip)
