@@ -15,8 +15,8 @@ from helper.clients.management import ManagementClient
 from helper.clients.signal import signal_location
 from helper.diagnose.watch import NatWatch
 from helper.engine.local_network import LocalNetwork
-from helper.engine.management import Management
 from helper.engine.machine import Machine
+from helper.engine.management import Management
 from helper.engine.network_map import NetworkMap, RemotePeer, changes
 from helper.engine.outlook import Outlook
 from helper.engine.plan import Callbacks, Plan

@@ -276,7 +276,9 @@ def _firewall(own: Report, theirs: Report, facts: Facts, here: str, there: str) 
             f"Relayed because none of {facts.direct_pairs} direct candidate pairs answers: a firewall on this side or"
             f" {name}'s drops them. They are tried on.{also}"
         )
-    return Verdict("relayed-firewall", sentence, f"Let {there} in for {name} on its firewall, or {here} for this machine on this one.")
+    return Verdict(
+        "relayed-firewall", sentence, f"Let {there} in for {name} on its firewall, or {here} for this machine on this one."
+    )
 
 
 def span(seconds: float) -> str:

@@ -42,9 +42,7 @@ def test_a_heartbeat_of_a_stock_peer_is_no_report() -> None:
     assert from_body(wire.Body(type=wire.Body.HEARTBEAT)) is None
 
 
-@given(
-    st.text(max_size=50), st.floats(allow_nan=True, allow_infinity=True), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1)
-)
+@given(st.text(max_size=50), st.floats(allow_nan=True, allow_infinity=True), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
 def test_nonsense_counts_as_unknown(text: str, clock: float, port: int, count: int) -> None:
     told = wire.Report(
         natMapping=text, natFiltering=text, relayTransport=text, path=text, coveyVersion=text, clock=clock, wireguardPort=port,
