@@ -13,6 +13,7 @@ from typing import Any, cast
 from app import local_call
 from app.local_call import ANSWER_TIMEOUT, CHANGE_TIMEOUT, CONNECT_TIMEOUT, Call, answer_of, failure_of, request_of
 from protocol.errors import CoveyError, HelperNotRunning
+from protocol.journal import JournalEvent
 from protocol.local_api import Preferences, ProfilesDocument, StatusDocument, UpRequest
 from protocol.sign_in import SignInFlow
 
@@ -89,18 +90,31 @@ class HelperClient:
         Args:
             every: seconds after which counters that moved are a change, too.
         """
+        route = "/v1/events" + (f"?every={every:g}" if every else "")
+        async with contextlib.aclosing(self._messages(route)) as messages:
+            async for status in messages:
+                yield cast(StatusDocument, status)
+
+    async def journal(self, after: int) -> AsyncGenerator[JournalEvent, None]:
+        """Each event of the flight recorder after this number, and again when it repeats; ends when the helper ends."""
+        async with contextlib.aclosing(self._messages(f"/v1/journal/follow?after={after}")) as messages:
+            async for event in messages:
+                yield cast(JournalEvent, event)
+
+    async def _messages(self, route: str) -> AsyncGenerator[Any, None]:
         import aiohttp
 
-        url = "http://helper/v1/events" + (f"?every={every:g}" if every else "")
         parting = aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT)
         with self._failures():
             async with (
                 aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(self._path))) as session,
-                session.ws_connect(url, max_msg_size=MAX_STATUS, heartbeat=ANSWER_TIMEOUT, timeout=parting) as stream,
+                session.ws_connect(
+                    f"http://helper{route}", max_msg_size=MAX_STATUS, heartbeat=ANSWER_TIMEOUT, timeout=parting
+                ) as stream,
             ):
                 async for message in stream:
                     if message.type is aiohttp.WSMsgType.TEXT:
-                        yield cast(StatusDocument, message.json())
+                        yield message.json()
 
     async def _ask(self, call: Call) -> dict[str, Any]:
         with self._failures():

@@ -6,8 +6,10 @@ import pathlib
 import signal
 
 from helper.engine.engine import Engine, Options
+from helper.journal.keep import kept
 from helper.local_api.listener import serve as serve_local_api
 from helper.settings import StateFolder
+from protocol.version import VERSION
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +23,7 @@ async def serve(state_dir: pathlib.Path, socket: pathlib.Path, options: Options)
     folder = StateFolder(state_dir)
     try:
         engine = Engine(folder, options)
-        async with serve_local_api(engine, socket):
+        async with kept(engine.recorder, state_dir, VERSION), serve_local_api(engine, socket):
             await engine.start()
             log.info("the helper is ready at %s", socket)
             try:

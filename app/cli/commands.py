@@ -23,6 +23,9 @@ NoBrowser = Annotated[bool, Option("--no-browser", "Show a code to be typed on a
 Json = Annotated[bool, Option("--json", "Print JSON, for scripts.")]
 JsonLines = Annotated[bool, Option("--json", "Print events as JSON, one a line, for scripts.")]
 Watch = Annotated[bool, Option("--watch", "Go on showing it as it changes.")]
+Follow = Annotated[bool, Option("--follow", "Go on showing what happens, after the last ten.")]
+OfPeer = Annotated[str | None, Option("--peer", "Only what is about this peer.", "NAME")]
+Since = Annotated[str | None, Option("--since", "Only what happened since: 30min, 2h, 1d, 07:30 or 2026-03-01T12:00.", "WHEN")]
 Count = Annotated[int, Option("-c --count", "How many pings.", "N", min=1)]
 Peer = Annotated[str, Argument("A peer's name, address or the beginning of its key.", "PEER")]
 Name = Annotated[str, Argument("The account's name on this machine: any text of up to 64 characters.", "NAME")]
@@ -126,6 +129,16 @@ def ping(socket: str, *, peer: Peer, count: Count = 4) -> int:
     return asyncio.run(ping_peer(socket, peer, count))
 
 
+def events(socket: str, *, follow: Follow = False, as_json: JsonLines = False, peer: OfPeer = None, since: Since = None) -> None:
+    """Show what happened: networks, servers, every peer's paths, sleep, repairs. The helper keeps the last hours, always.
+
+    For example `covey events --since 2h --peer nas`, or `covey events --follow` while you move to another network.
+    """
+    from app.cli.events import show_events
+
+    show_events(socket, follow=follow, as_json=as_json, peer=peer, since=since)
+
+
 def version(socket: str, *, as_json: Json = False) -> None:
     """Say which version this is, and the helper's."""
     from app import local_call
@@ -188,6 +201,7 @@ COMMANDS = Group(
         "status": status,
         "peers": peers,
         "ping": ping,
+        "events": events,
         "version": version,
         "profile": Group(
             "Keep several accounts on this machine; one of them is active.",

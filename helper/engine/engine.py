@@ -41,7 +41,7 @@ class Engine:
         self._preferences = PreferencesFile(folder)
         self._memory = Memory(self._profiles.folder(self._profiles.active))
         self._ledger = Ledger(folder.path / "ledger.json")
-        self.recorder = Recorder()
+        self.recorder = Recorder(owner=lambda: self._memory.settings.owner)
         self._supervisor = Supervisor(options, self._ledger, self.preferences, self.recorder, self._changed)
         self._going_up: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
@@ -53,6 +53,7 @@ class Engine:
         """Undo what a crash left behind, and come up again if that was wanted."""
         for sentence in await undo_all(self._ledger):
             log.info("tidied up: %s", sentence)
+            self.recorder.note("helper", f"Undone after a crash: {sentence}.")
         self._come_up()
 
     async def stop(self) -> None:
@@ -67,6 +68,7 @@ class Engine:
         from coming up.
         """
         memory = self._memory
+        self.recorder.note("session", "Somebody asked to connect.", user=uid)
         await self._cancel_up()
         task = self._going_up = asyncio.create_task(self._up(memory, request, uid))
         try:
@@ -80,6 +82,7 @@ class Engine:
     async def down(self) -> None:
         """Take the tunnel down and keep it down. Wins over an `up` that is under way."""
         memory = self._memory
+        self.recorder.note("session", "Somebody asked to disconnect.")
         await self._cancel_up()
         async with self._changing_of(memory):
             await self._end_session()
@@ -90,6 +93,7 @@ class Engine:
     async def logout(self) -> None:
         """Remove this machine from its server, and forget the server."""
         memory = self._memory
+        self.recorder.note("session", "Somebody asked to leave the network.")
         await self._cancel_up()
         async with self._changing_of(memory):
             async with self._client(memory, self._server_of(memory)) as client:

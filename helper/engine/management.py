@@ -39,7 +39,7 @@ class Management:
         apply: Callable[[NetworkMap | None, NetworkMap], None],
         on_change: Callable[[], None],
     ) -> None:
-        self.link = Link(url=plan.server.url)
+        self.link = Link("management", callbacks.recorder, url=plan.server.url)
         self.login = plan.login
         self.address = read_address(plan.login.peerConfig)
         self.map: NetworkMap | None = None

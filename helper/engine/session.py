@@ -15,6 +15,7 @@ from helper.clients.management import ManagementClient
 from helper.clients.signal import signal_location
 from helper.diagnose.watch import NatWatch
 from helper.engine.local_network import LocalNetwork
+from helper.engine.local_notes import LocalNotes
 from helper.engine.machine import Machine
 from helper.engine.management import Management
 from helper.engine.network_map import NetworkMap, RemotePeer, changes
@@ -69,9 +70,11 @@ class Session:
     def __init__(self, plan: Plan, client: ManagementClient, ledger: Ledger, callbacks: Callbacks) -> None:
         self.plan, self._ledger, self._callbacks = plan, ledger, callbacks
         self.fqdn = plan.login.peerConfig.fqdn
-        self.recorder, self.warnings = callbacks.recorder, Warnings(callbacks.on_change)
+        self.recorder, self.warnings = callbacks.recorder, Warnings(callbacks.on_change, callbacks.recorder)
         self.management = Management(plan, client, callbacks, self._configure, self._apply, self._management_changed)
-        self.signalling = Signalling(plan.private_key, self._signal_location, self._on_signal, self._signal_changed)
+        self.signalling = Signalling(
+            plan.private_key, self._signal_location, self._on_signal, self._signal_changed, self.recorder
+        )
         self.peers: dict[PublicKey, PeerRunner] = {}
         self.nat = NatWatch(self._stun_servers, self._own_addresses, self.recorder, callbacks.on_change)
         self.machine = Machine()
@@ -79,7 +82,7 @@ class Session:
         self.was_up = False  # the device has been up
         self.connected = asyncio.Event()  # management and signal have both been up once
         self._loop = asyncio.get_running_loop()
-        self._mux = Mux()
+        self._mux, self._notes = Mux(), LocalNotes(self.recorder)
         self._device_id = secrets.token_bytes(8)
 
     async def run(self) -> None:
@@ -114,6 +117,7 @@ class Session:
                 if plan.saved_map is not None:
                     self.management.use_saved_map(plan.saved_map)
                 self._callbacks.on_change()
+                self._notes.up(device, self.management.address)
                 try:
                     await self._run_tasks(self.parts)
                 finally:
@@ -121,6 +125,7 @@ class Session:
                     self.peers.clear()
                     network.close()
                     self.parts = None
+                    self._notes.down()
 
     async def _run_tasks(self, parts: _Parts) -> None:
         try:
@@ -257,6 +262,7 @@ class Session:
         event = LocalChanged(self.parts.network.refresh(), moved)
         if moved:
             self.nat.network_changed()
+        self._notes.look(event.view, self.parts.relay)
         for runner in list(self.peers.values()):
             runner.handle(event)
         self._callbacks.on_change()
@@ -264,6 +270,7 @@ class Session:
     def _network_changed(self, snapshot: Snapshot) -> None:
         assert self.parts is not None
         log.info("the network changed: %s", ", ".join(sorted(str(address.ip) for address in snapshot.addresses)) or "no address")
+        self._notes.network(self.parts.network.snapshot, snapshot)
         if self.parts.network.set_snapshot(snapshot):
             self.parts.relay.network_changed()
             self._local_changed(moved=True)

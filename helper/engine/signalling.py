@@ -10,6 +10,7 @@ from helper.clients.backoff import Backoff
 from helper.clients.signal import SignalClient
 from helper.engine.link import Link
 from helper.peer.messages import SignalMessage, from_body, to_body
+from helper.recorder import Recorder
 from protocol.errors import CoveyError, ServerUnreachable
 from protocol.generated.signalexchange_pb2 import Body
 from protocol.join_link import ServerLocation
@@ -36,8 +37,9 @@ class Signalling:
         location: Callable[[], ServerLocation],
         on_message: Callable[[PublicKey, SignalMessage], None],
         on_change: Callable[[bool], None],
+        recorder: Recorder,
     ) -> None:
-        self.link = Link()
+        self.link = Link("signal", recorder)
         self._private_key, self._location = private_key, location
         self._on_message, self._on_change = on_message, on_change
         self._client: SignalClient | None = None

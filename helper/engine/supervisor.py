@@ -107,6 +107,7 @@ class Supervisor:
     def give_up(self, error: CoveyError) -> None:
         """There is no session any more, for this reason."""
         self.error, self.session = error, None
+        self.recorder.note("session", f"The tunnel stays down: {error}.", error=error.code)
         self._on_change()
 
     def _make(
@@ -149,6 +150,7 @@ class Supervisor:
                 await session.run()
             except AddressChanged:
                 log.info("the server gave us another address; setting up anew")
+                self.recorder.note("session", "The server gave this machine another address; the tunnel is set up anew.")
             except (LoginNeeded, LoginRefused) as error:
                 log.warning("the server lets this machine in no more: %s", error)
                 self.give_up(error)
@@ -164,12 +166,14 @@ class Supervisor:
                     memory.change(wireguard_port=0)
             except CoveyError as error:
                 log.warning("the tunnel ended: %s", error)
+                self.recorder.note("session", f"The tunnel ended: {error}.", error=error.code)
                 self.error = error
                 if not may_retry(session):
                     self.give_up(error)
                     return
             except Exception:
                 log.exception("the tunnel ended unexpectedly")
+                self.recorder.note("session", "The tunnel ended unexpectedly; the helper's log says where.")
                 self.error = CoveyError("the tunnel ended unexpectedly")
                 if not may_retry(session):
                     self.give_up(self.error)

@@ -5,12 +5,17 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from helper.recorder import Recorder
 from protocol.local_api import Preferences, ProfilesDocument, StatusDocument, UpRequest
 from protocol.sign_in import SignInFlow
 
 
 class Controller(Protocol):
     """Every method raises CoveyError kinds. What concerns a profile concerns the active one unless it is named."""
+
+    @property
+    def recorder(self) -> Recorder:
+        """What happened."""
 
     async def up(self, request: UpRequest, uid: int | None = None) -> None:
         """Join or come up; return when management and signal are up. Cancelling gives up.

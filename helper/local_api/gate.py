@@ -1,11 +1,12 @@
 """Lets callers do what they may: asks who they are, whose the profile is and who sits at the screen, and decides."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 
 from helper.local_api.controller import Controller
-from helper.local_api.permissions import Action, Standing, may, redacted, refusal
+from helper.local_api.permissions import PUBLIC_EVENTS, Action, Standing, may, redacted, refusal
+from helper.recorder import RecordedEvent
 from protocol.errors import ProfileUnknown
 from protocol.local_api import Profile, ProfilesDocument, StatusDocument
 
@@ -43,6 +44,13 @@ class Gate:
         """What this caller may see of the status."""
         status = self._controller.status()
         return status if self._may_see(caller, None) else redacted(status)
+
+    def events(self, caller: Standing, events: Iterable[RecordedEvent]) -> list[RecordedEvent]:
+        """Those that the caller may know of: what concerns the machine, and what happened to his accounts."""
+        if caller.is_trusted:
+            return list(events)
+        at_screen = self._at_screen()
+        return [one for one in events if one.kind in PUBLIC_EVENTS or may(Action.SEE, caller, one.owner, at_screen)]
 
     def profiles(self, caller: Standing) -> ProfilesDocument:
         """The profiles, with the e-mail addresses of those that are the caller's."""

@@ -29,6 +29,7 @@ class Action(Enum):
     SEE = "see all of this account"
 
 
+PUBLIC_EVENTS = frozenset({"helper", "network", "sleep"})  # of the flight recorder: anybody here can notice them
 OF_THE_MACHINE = frozenset({Action.DISCONNECT, Action.ADD, Action.PREFER})  # whoever's account is the active one
 
 

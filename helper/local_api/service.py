@@ -15,6 +15,8 @@
     GET  /v1/version         {"version"}
     GET  /v1/events          WebSocket: the status at once, then at every change, at most five times a second;
                              `?every=S` also looks for moved counters each S seconds
+    GET  /v1/journal         JournalPage: what happened; `?after=SEQUENCE` for those after it
+    GET  /v1/journal/follow  WebSocket: each JournalEvent after `?after=SEQUENCE` or from now on; it comes again when it repeats
 
 An error is {"error": {"code", "sentence", "hint"}}. Who may do what: permissions.py.
 """
@@ -25,6 +27,8 @@ from helper.local_api.accounts import AccountRoutes
 from helper.local_api.answers import MAX_BODY, answer_errors
 from helper.local_api.controller import Controller
 from helper.local_api.gate import Gate
+from helper.local_api.journal import JournalRoutes
+from helper.local_api.streams import Streams
 from helper.local_api.tunnel import TunnelRoutes
 from helper.local_api.watching import WatchingRoutes
 from helper.local_api.work import Work
@@ -37,11 +41,13 @@ class Service:
         self._work = Work()
         self._tunnel = TunnelRoutes(controller, gate, self._work)
         self._accounts = AccountRoutes(controller, gate, self._work)
-        self._watching = WatchingRoutes(controller, gate)
+        self._streams = Streams()
+        self._watching = WatchingRoutes(controller, gate, self._streams)
+        self._journal = JournalRoutes(controller, gate, self._streams)
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[answer_errors], client_max_size=MAX_BODY)
-        for part in (self._tunnel, self._accounts, self._watching):
+        for part in (self._tunnel, self._accounts, self._watching, self._journal):
             app.add_routes(part.routes())
         app.on_shutdown.append(self._close)
         return app
@@ -49,4 +55,4 @@ class Service:
     async def _close(self, _: web.Application) -> None:
         """End at once: whoever waits is told, whoever watches is let go."""
         self._work.cancel()
-        await self._watching.close()
+        await self._streams.close()

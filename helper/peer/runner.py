@@ -31,6 +31,7 @@ from helper.peer.events import (
     UsePath,
 )
 from helper.peer.messages import Answer, Offer, SignalMessage
+from helper.peer.notes import PeerNotes
 from helper.peer.report import Correspondence, Report
 from helper.recorder import Recorder
 from helper.relay.path import RelayPath
@@ -81,6 +82,7 @@ class PeerRunner:
         self.remote, self._around = remote, around
         self._loop = asyncio.get_running_loop()
         self._log = PeerLog(log, {"peer": remote.key.short})
+        self._notes = PeerNotes(around.recorder, lambda: self.remote.fqdn.partition(".")[0] or self.remote.key.short)
         self.connection = PeerConnection(
             controlling=is_controlling(around.private_key.public, remote.key),
             view=view,
@@ -115,6 +117,7 @@ class PeerRunner:
         self._schedule()
         if self.connection.state is not before:
             self._log.debug("%s -> %s", before.value, self.connection.state.value)
+            self._notes.state(self.connection.state)
             self._around.on_change()
 
     def count(self, statistics: PeerStatistics, wall_clock: float) -> None:
@@ -219,6 +222,7 @@ class PeerRunner:
         pair = action.pair
         if pair is not self._shown:
             self._shown = pair
+            self._notes.path(pair)
             trip = f", {pair.round_trip * 1000:.0f} ms" if pair.round_trip is not None else ""
             self._log.info("%s (%s%s)", "connected directly" if not pair.relays else "relayed", pair, trip)
             self._around.on_change()
@@ -232,6 +236,7 @@ class PeerRunner:
 
     def _leave(self, action: LeavePath) -> None:
         self._log.info("left")
+        self._notes.left()
         self.endpoint = self._shown = None
         if self._relay_path is not None:
             self._relay_path.close()

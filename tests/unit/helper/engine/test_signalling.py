@@ -10,6 +10,7 @@ import pytest
 from helper.engine import signalling
 from helper.engine.signalling import Signalling
 from helper.peer.messages import Goodbye, from_body
+from helper.recorder import Recorder
 from protocol.envelope import open_message
 from protocol.generated.signalexchange_pb2 import Body
 from protocol.join_link import ServerLocation
@@ -38,6 +39,7 @@ async def alice_at(server: Signal) -> AsyncIterator[Signalling]:
             lambda: ServerLocation((LOOPBACK,), port, tls=False),
             lambda _sender, _message: None,
             lambda up: is_up.set() if up else is_up.clear(),
+            Recorder(),
         )
         running = asyncio.create_task(alice.run())
         try:
@@ -81,7 +83,7 @@ async def test_a_key_that_nothing_can_be_sealed_for_does_not_keep_the_others_fro
 
 
 async def test_without_a_stream_nothing_is_waited_for() -> None:
-    alice = Signalling(ALICE, lambda: ServerLocation((LOOPBACK,), 1, tls=False), lambda *_: None, lambda _: None)
+    alice = Signalling(ALICE, lambda: ServerLocation((LOOPBACK,), 1, tls=False), lambda *_: None, lambda _: None, Recorder())
     farewell = alice.farewell(FAREWELL)
     with pytest.raises(StopIteration):
         farewell.send(None)  # done at once, without a single wait

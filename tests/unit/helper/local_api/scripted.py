@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from helper.preferences import changed
+from helper.recorder import Recorder
 from protocol.errors import CoveyError, ProfileUnknown
 from protocol.join_link import ServerLocation
 from protocol.local_api import (
@@ -118,6 +119,7 @@ class ScriptedController:
         self.active = "default"
         self.owners: dict[str, int] = {}
         self.uids: list[int | None] = []
+        self.recorder = Recorder()
         self.preferred: Preferences = {"wireguard_port": 0, "mtu": 0, "disable_routes": False, "disable_dns": False}
 
     async def up(self, request: UpRequest, uid: int | None = None) -> None:

@@ -1,0 +1,121 @@
+"""`covey events`: what happened to this machine's connections, from the helper's flight recorder."""
+
+import asyncio
+import json
+import re
+import sys
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, cast
+
+from app.cli.words import plain, sentence
+from app.local_call import Call, ask
+from protocol.errors import CoveyError, UsageError
+
+if TYPE_CHECKING:
+    from protocol.journal import JournalEvent, JournalPage
+
+UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+FIRST = 10  # events that --follow begins with
+AGAIN = 1.0  # seconds until we look again for a helper that ended
+
+
+def show_events(socket: str, *, follow: bool, as_json: bool, peer: str | None, since: str | None) -> None:
+    begin = begin_of(since, datetime.now().astimezone()) if since is not None else None
+    wanted = (event for event in _all(socket) if _is_wanted(event, peer, begin))
+    if not follow:
+        is_empty = True
+        for event in wanted:
+            is_empty = False
+            _print(event, as_json=as_json)
+        if is_empty and not as_json:
+            print("Nothing is recorded that fits." if peer or since else "Nothing is recorded yet.", file=sys.stderr)
+        return
+    events = list(wanted)
+    for event in events if begin is not None else events[-FIRST:]:
+        _print(event, as_json=as_json)
+    sys.stdout.flush()
+    asyncio.run(_follow(socket, _last(socket, events), as_json=as_json, peer=peer))
+
+
+def begin_of(text: str, now: datetime) -> datetime:
+    """When `2h`, `30min`, `1d` ago was, or `2026-03-01 12:00`, or `07:30` of today. Raises UsageError."""
+    if found := re.fullmatch(r"(\d{1,5})\s*([a-z]+)", text.strip().lower()):
+        if found[2] in UNITS:
+            return now - timedelta(seconds=int(found[1]) * UNITS[found[2]])
+    elif re.fullmatch(r"\d{1,2}:\d{2}", text.strip()):
+        try:
+            hour, minute = map(int, text.split(":"))
+            return now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+        except ValueError:
+            pass
+    else:
+        try:
+            return datetime.fromisoformat(text.strip()).astimezone()
+        except (ValueError, OverflowError):
+            pass
+    raise UsageError(f"--since does not understand {plain(text[:40])!r}.", "Say 30min, 2h, 1d, 07:30 or 2026-03-01T12:00.")
+
+
+def line_of(event: "JournalEvent") -> str:
+    """Time, kind and sentence; how often, if more than once."""
+    repeated = f" ({event['count']} times until {_clock(event.get('until', ''))})" if event.get("count", 1) > 1 else ""
+    return f"{_moment(event['time'])}  {plain(event['kind']):<10}  {sentence(event['sentence'])}{repeated}"
+
+
+def _all(socket: str, after: int = 0) -> Iterator["JournalEvent"]:
+    while True:
+        page = cast("JournalPage", ask(socket, Call("GET", f"/v1/journal?after={after}")))
+        yield from page["events"]
+        if not page["more"] or not page["events"]:
+            return
+        after = page["events"][-1]["sequence"]
+
+
+def _last(socket: str, events: list["JournalEvent"]) -> int:
+    """The number after which to follow: that of the newest of all, whether it was wanted or not."""
+    newest = max((event["sequence"] for event in events), default=0)
+    return max((event["sequence"] for event in _all(socket, newest)), default=newest)
+
+
+def _is_wanted(event: "JournalEvent", peer: str | None, begin: datetime | None) -> bool:
+    if peer is not None and event["peer"].lower() != peer.strip().lower().partition(".")[0]:
+        return False
+    return begin is None or datetime.fromisoformat(event["time"]) >= begin
+
+
+def _print(event: "JournalEvent", *, as_json: bool) -> None:
+    print(json.dumps(event) if as_json else line_of(event))
+
+
+def _moment(text: str) -> str:
+    try:
+        return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError):
+        return plain(text)
+
+
+def _clock(text: str) -> str:
+    return _moment(text).rpartition(" ")[2]
+
+
+async def _follow(socket: str, after: int, *, as_json: bool, peer: str | None) -> None:
+    """Print what happens, over restarts of the helper, until interrupted."""
+    from contextlib import aclosing
+
+    from app.helper_client import HelperClient
+
+    is_there = True
+    while True:
+        try:
+            async with aclosing(HelperClient(socket).journal(after)) as events:
+                async for event in events:
+                    is_there, after = True, max(after, event["sequence"])
+                    if _is_wanted(event, peer, None):
+                        _print(event, as_json=as_json)
+                        sys.stdout.flush()
+        except CoveyError as error:
+            if is_there and not as_json:
+                print(f"{sentence(str(error))} Waiting for it to come back...", file=sys.stderr)
+            is_there = False
+        await asyncio.sleep(AGAIN)
