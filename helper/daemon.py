@@ -8,6 +8,7 @@ import signal
 from helper.engine.engine import Engine, Options
 from helper.journal.keep import kept
 from helper.local_api.listener import serve as serve_local_api
+from helper.netmon.sleep import watch as watch_sleep
 from helper.settings import StateFolder
 from protocol.version import VERSION
 
@@ -26,10 +27,12 @@ async def serve(state_dir: pathlib.Path, socket: pathlib.Path, options: Options)
         async with kept(engine.recorder, state_dir, VERSION), serve_local_api(engine, socket):
             await engine.start()
             log.info("the helper is ready at %s", socket)
+            watching = asyncio.create_task(watch_sleep(engine.felt), name="sleep")
             try:
                 await ended.wait()
             finally:
                 log.info("ending")
+                watching.cancel()
                 await engine.stop()
     finally:
         folder.close()

@@ -1,5 +1,7 @@
-"""How long to wait before the next attempt. Pure."""
+"""How long to wait before the next attempt."""
 
+import asyncio
+import contextlib
 import random
 from typing import Protocol
 
@@ -35,3 +37,23 @@ class Backoff:
     def reset(self) -> None:
         """Begin anew, after a success or a change of the network."""
         self._ceiling, self._cap = self._first, self._rng.uniform(*self._cap_range)
+
+
+class Retry:
+    """The pauses of one supervision, which something that makes success likely cuts short."""
+
+    def __init__(self, backoff: Backoff) -> None:
+        self.backoff = backoff
+        self._hurry = asyncio.Event()
+
+    async def pause(self, part: float = 1.0) -> None:
+        """Wait for the next delay, or a part of it, unless told to hurry."""
+        self._hurry.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.backoff.next() * part):
+                await self._hurry.wait()
+
+    def hurry(self) -> None:
+        """Try again at once, or soon if an attempt is under way; delays begin anew."""
+        self.backoff.reset()
+        self._hurry.set()

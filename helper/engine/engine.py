@@ -15,6 +15,7 @@ from helper.engine.status import iso, status_document
 from helper.engine.supervisor import Options, Supervisor
 from helper.ledger.ledger import Ledger
 from helper.ledger.undo import undo_all
+from helper.netmon.wakefulness import FellAsleep, Sign, sentence_of
 from helper.preferences import PreferencesFile
 from helper.profiles import Profiles
 from helper.recorder import Recorder
@@ -122,6 +123,14 @@ class Engine:
             self._going_up = asyncio.create_task(self._come_up_later(memory))
         self._changed()
         return iso(memory.lease.ends or 0)
+
+    def felt(self, sign: Sign) -> None:
+        """The machine goes to sleep or woke up, or this program was held up."""
+        log.info("%s", sentence_of(sign))
+        self.recorder.note("sleep", sentence_of(sign))
+        if not isinstance(sign, FellAsleep):
+            self._supervisor.woke(sign)
+            self._changed()
 
     # ---- what is
 

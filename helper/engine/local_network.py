@@ -102,6 +102,11 @@ class LocalNetwork:
         """Those whose addresses are known."""
         return self._resolved
 
+    def gather_afresh(self) -> None:
+        """Ask all STUN servers anew: what they said may be over, although the network looks the same."""
+        self._sources.clear()
+        self._gather(afresh=True)
+
     def set_stun_servers(self, servers: tuple[tuple[str, int], ...]) -> None:
         """Hosts and ports; names are looked up."""
         if servers == self._servers:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from typing import NoReturn
 
-from helper.clients.backoff import Backoff
+from helper.clients.backoff import Backoff, Retry
 from helper.clients.management import ManagementClient
 from helper.engine.link import Link
 from helper.engine.network_map import NetworkMap, read_address, read_network_map
@@ -49,11 +49,11 @@ class Management:
         self._plan, self._client, self._callbacks = plan, client, callbacks
         self._configure, self._apply, self._on_change = configure, apply, on_change
         self._map_is_first = True
+        self._retry = Retry(Backoff())
         self._loop = asyncio.get_running_loop()
 
     async def run(self) -> None:
         """Runs until cancelled, or raises AddressChanged, LoginNeeded or LoginRefused."""
-        backoff = Backoff()
         logged_in = not self._plan.came_from_disk
         while True:
             try:
@@ -64,7 +64,7 @@ class Management:
                 async for response in self._client.sync():
                     if not self.link.is_up:
                         log.info("management connected")
-                    backoff.reset()
+                    self._retry.backoff.reset()
                     self.link.set(True, self._loop.time())
                     self._synced(response)
                     self._on_change()
@@ -75,14 +75,13 @@ class Management:
                 logged_in = False  # the login decides: it may be that only the stream was refused
                 self.link.set(False, self._loop.time())
                 self._on_change()
-                await asyncio.sleep(backoff.next() / 4)
+                await self._retry.pause(0.25)
             except CoveyError as error:
-                delay = backoff.next()
                 log.log(logging.INFO if self.link.is_up else logging.DEBUG, "management lost: %s", error)
                 self.link.set(False, self._loop.time(), error)
                 self._on_change()
                 logged_in = logged_in and isinstance(error, ServerUnreachable)
-                await asyncio.sleep(delay)
+                await self._retry.pause()
 
     async def ask_again(self) -> None:
         """Log in once more: the answer says whether we are still let in."""
@@ -90,6 +89,7 @@ class Management:
 
     async def check(self) -> None:
         """Prove the stream after a change of the network: a dead connection is noticed now, not by its keepalive."""
+        self._retry.hurry()
         await self._client.check()
 
     def renewed(self, response: LoginResponse) -> None:

@@ -30,7 +30,8 @@ from helper.ledger.ledger import Ledger
 from helper.netmon.linux import take_snapshot
 from helper.netmon.monitor import watch
 from helper.netmon.snapshot import Snapshot
-from helper.peer.events import LocalChanged, SignalChanged, Signalled
+from helper.netmon.wakefulness import HeldUp, Woke
+from helper.peer.events import Doubted, LocalChanged, SignalChanged, Signalled
 from helper.peer.messages import SignalMessage
 from helper.peer.runner import PeerRunner, Surroundings
 from helper.relay.relay import Relay
@@ -272,10 +273,33 @@ class Session:
         log.info("the network changed: %s", ", ".join(sorted(str(address.ip) for address in snapshot.addresses)) or "no address")
         self._notes.network(self.parts.network.snapshot, snapshot)
         if self.parts.network.set_snapshot(snapshot):
-            self.parts.relay.network_changed()
-            self._local_changed(moved=True)
-            self.signalling.check()
-            self.parts.network.spawn(self.management.check())
+            self._moved(self.parts)
+
+    def _moved(self, parts: _Parts) -> None:
+        """What was true of the network before may be so no more."""
+        parts.relay.network_changed()
+        self._local_changed(moved=True)
+        self._prove_streams(parts)
+
+    def _prove_streams(self, parts: _Parts) -> None:
+        self.signalling.check()
+        parts.network.spawn(self.management.check())
+
+    def woke(self, sign: Woke | HeldUp) -> None:
+        """After a sleep everything is found anew, as on another network; whoever was only held up looks what still holds."""
+        parts = self.parts
+        if parts is None:
+            return
+        if isinstance(sign, Woke):
+            for runner in self.peers.values():
+                runner.slept(sign.slept)
+            parts.network.gather_afresh()
+            self._moved(parts)
+            return
+        for runner in list(self.peers.values()):
+            runner.handle(Doubted())
+        parts.relay.check()
+        self._prove_streams(parts)
 
     def _peer_changed(self) -> None:
         if self.parts is not None:

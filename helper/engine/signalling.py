@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from helper.clients.backoff import Backoff
+from helper.clients.backoff import Backoff, Retry
 from helper.clients.signal import SignalClient
 from helper.engine.link import Link
 from helper.peer.messages import SignalMessage, from_body, to_body
@@ -43,6 +43,7 @@ class Signalling:
         self._private_key, self._location = private_key, location
         self._on_message, self._on_change = on_message, on_change
         self._client: SignalClient | None = None
+        self._retry = Retry(Backoff(first=0.4))
         self._outgoing: asyncio.Queue[tuple[PublicKey, Body]] = asyncio.Queue(OUTGOING_MESSAGES)
 
     async def run(self) -> None:
@@ -68,11 +69,12 @@ class Signalling:
 
     def check(self) -> None:
         """Prove the stream after a change of the network; a dead one ends within seconds and is opened anew."""
+        self._retry.hurry()
         if self._client is not None:
             self._client.check()
 
     async def _supervise(self) -> None:
-        backoff, loop = Backoff(first=0.4), asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         while True:
             client: SignalClient | None = None
             try:
@@ -80,7 +82,7 @@ class Signalling:
                 self.link.url = location.url
                 client = SignalClient(location, self._private_key)
                 async with client.stream() as messages:
-                    backoff.reset()
+                    self._retry.backoff.reset()
                     self._client = client
                     self._set(True, loop.time())
                     async for sender, body in messages:
@@ -94,7 +96,7 @@ class Signalling:
                 self._client = None
                 if client is not None:
                     await client.close()
-            await asyncio.sleep(backoff.next())
+            await self._retry.pause()
 
     def _set(self, is_up: bool, now: float, error: CoveyError | None = None) -> None:
         if is_up and not self.link.is_up:

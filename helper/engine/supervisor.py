@@ -5,13 +5,14 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from helper.clients.backoff import Backoff
+from helper.clients.backoff import Backoff, Retry
 from helper.clients.management import ManagementClient
 from helper.clients.system_info import system_meta
 from helper.engine.memory import Memory
 from helper.engine.plan import AddressChanged, Callbacks, Plan
 from helper.engine.session import Session
 from helper.ledger.ledger import Ledger
+from helper.netmon.wakefulness import HeldUp, Woke
 from helper.recorder import Recorder
 from helper.wireguard.device import Backend
 from protocol.errors import CoveyError, LoginNeeded, LoginRefused, PortTaken, TimedOut
@@ -53,6 +54,7 @@ class Supervisor:
         self.session: Session | None = None
         self.task: asyncio.Task[None] | None = None
         self.error: CoveyError | None = None
+        self._retry: Retry | None = None
 
     @property
     def is_running(self) -> bool:
@@ -104,6 +106,13 @@ class Supervisor:
         finally:
             connected.cancel()
 
+    def woke(self, sign: Woke | HeldUp) -> None:
+        """The machine slept, or this program was held up: nobody waits on, and what was known is found out anew."""
+        if self._retry is not None:
+            self._retry.hurry()
+        if self.session is not None:
+            self.session.woke(sign)
+
     def give_up(self, error: CoveyError) -> None:
         """There is no session any more, for this reason."""
         self.error, self.session = error, None
@@ -136,7 +145,7 @@ class Supervisor:
 
     async def _supervise(self, memory: Memory, server: ServerLocation) -> None:
         """Run sessions until one ends for good."""
-        backoff = Backoff(first=1.0)
+        retry = self._retry = Retry(Backoff(first=1.0))
         ever_up = moved_before = False
 
         def may_retry(session: Session) -> bool:
@@ -182,9 +191,10 @@ class Supervisor:
                 await session.close()
             ever_up = ever_up or session.was_up
             if asyncio.get_running_loop().time() - began > STABLE_AFTER:
-                backoff.reset()
+                retry.backoff.reset()
             self._on_change()
-            await asyncio.sleep(0 if session.management.address_changed and not moved_before else backoff.next())
+            if not session.management.address_changed or moved_before:
+                await retry.pause()
             moved_before = session.management.address_changed
             self._make(memory, server, session.management.login, None, session.management.last_response)
             assert self.session is not None

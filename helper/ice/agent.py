@@ -161,6 +161,13 @@ class Agent:
         if self.selected is not None:
             self.selected.next_check = min(self.selected.next_check, now + CHECK_SELECTED)
 
+    def doubt(self, now: float) -> None:
+        """Check all pairs that answered so far now, and the selected one closely for a while."""
+        self._busy = now
+        for pair in self.pairs.values():
+            if pair.is_valid:
+                pair.next_check = now
+
     def receive(self, message: stun.Message, source: Address, base: Base, now: float) -> list[Action]:
         """Take in a parsed STUN message that came from `source` to `base`; one that came through a tunnel has no base of ours."""
         if message.message_method != stun.Method.BINDING or base not in self._bases:

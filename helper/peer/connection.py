@@ -22,6 +22,7 @@ from helper.ice.pair import Pair
 from helper.peer.events import (
     Action,
     Counted,
+    Doubted,
     Event,
     LeavePath,
     LocalChanged,
@@ -144,6 +145,10 @@ class PeerConnection:
                 return self._stun(message, source, base, now)
             case Counted(statistics, handshake_age, on_path):
                 return self._counted(statistics, handshake_age, on_path, now)
+            case Doubted():
+                for session in self._sessions():
+                    session.agent.doubt(now)
+                return self._time_passed(now)
             case TimePassed():
                 return self._time_passed(now)
 

@@ -69,12 +69,17 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubted:
+    """We were held up: whatever was known about paths has to be proved now."""
+
+
+@dataclass(frozen=True, slots=True)
 class TimePassed:
     pass
 
 
 SourceFor = Callable[[IPAddress], IPAddress | None]
-Event = LocalChanged | SignalChanged | Signalled | StunReceived | Counted | TimePassed
+Event = LocalChanged | SignalChanged | Signalled | StunReceived | Counted | Doubted | TimePassed
 
 
 # ---- actions

@@ -158,6 +158,11 @@ class PeerRunner:
         if self.correspondence.is_news(self._around.report(self.connection)):
             self._around.send_signal(self.remote.key, self._own_report())
 
+    def slept(self, seconds: float) -> None:
+        """The machine slept while our clock stood still: the handshake is that much older."""
+        handshake, at = self._handshake
+        self._handshake = handshake, at - seconds
+
     @property
     def wants_statistics(self) -> bool:
         return self._loop.time() < self._watch_until

@@ -114,6 +114,14 @@ class Relay:
         self._pause = FIRST_PAUSE
         self._changed.set()
 
+    def check(self) -> None:
+        """Prove the allocation now; without one try at once."""
+        if self._session is not None:
+            self._session.check()
+        else:
+            self._pause = FIRST_PAUSE
+            self._changed.set()
+
     @property
     def permitted(self) -> frozenset[IPAddress]:
         """Whom `permit` lets in."""

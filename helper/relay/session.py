@@ -92,6 +92,9 @@ class Session:
     def send(self, peer: Address, data: bytes) -> None:
         self._perform(self._core.send(peer, data, self._loop.time()))
 
+    def check(self) -> None:
+        self._perform(self._core.check(self._loop.time()))
+
     def offer_credentials(self, username: str, password: str) -> None:
         self._core.offer_credentials(username, password)
 

@@ -165,6 +165,12 @@ class TurnCore:
         self._outbox.put(peer, data, now)
         return []
 
+    def check(self, now: float) -> list[Action]:
+        """Ask for a sign of life now."""
+        if self.state is not State.ALLOCATED or self._transactions.waits_for(Refresh):
+            return []
+        return [self._request(Refresh(), now)]
+
     def offer_credentials(self, username: str, password: str) -> None:
         """Take newer credentials. Another user's wait until the server refuses ours: RFC 8656, section 5, ties an
         allocation to the user name that made it."""
