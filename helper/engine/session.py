@@ -23,6 +23,7 @@ from helper.engine.outlook import Outlook
 from helper.engine.plan import Callbacks, Plan
 from helper.engine.servers import read_stun_servers, read_turn_servers
 from helper.engine.signalling import Signalling
+from helper.engine.upkeep import Upkeep
 from helper.engine.watch_end import watch_end
 from helper.ice.agent import SendStun
 from helper.ice.mux import Mux
@@ -62,6 +63,7 @@ class _Parts:
     network: LocalNetwork
     around: Surroundings
     outlook: Outlook
+    upkeep: Upkeep
     wake_poll: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -112,7 +114,19 @@ class Session:
                     recorder=self.recorder,
                     report=outlook.report,
                 )
-                self.parts, self.was_up = _Parts(device, tap, relay, network, around, outlook), True
+                upkeep = Upkeep(
+                    device,
+                    self.management.address,
+                    plan.mtu,
+                    self.peers,
+                    self._mux,
+                    tap,
+                    relay,
+                    self._ledger,
+                    self.recorder,
+                    self.warnings,
+                )
+                self.parts, self.was_up = _Parts(device, tap, relay, network, around, outlook, upkeep), True
                 network.set_snapshot(await take_snapshot(frozenset({device.name})))
                 self._configure(plan.login.netbirdConfig)
                 if plan.saved_map is not None:
@@ -140,6 +154,7 @@ class Session:
                 group.create_task(self._watch_device(parts.device), name="device watch")
                 group.create_task(self.nat.run(), name="kind of NAT")
                 group.create_task(self._tidy_permissions(parts.relay), name="permissions")
+                group.create_task(parts.upkeep.run(), name="upkeep")
         except BaseExceptionGroup as errors:
             raise _first(errors) from None  # the first failure ended the rest
 
@@ -304,6 +319,7 @@ class Session:
     def _peer_changed(self) -> None:
         if self.parts is not None:
             self.parts.wake_poll.set()
+            self.parts.upkeep.look()
         self._callbacks.on_change()
 
     async def _tidy_permissions(self, relay: Relay) -> None:

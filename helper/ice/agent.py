@@ -104,7 +104,7 @@ class Agent:
         self.pairs: dict[tuple[Base, Address], Pair] = {}
         self.selected: Pair | None = None
         self.selected_at = float("-inf")
-        self._tie_breaker, self._source_for = tie_breaker, source_for
+        self.tie_breaker, self._source_for = tie_breaker, source_for
         self._bases: set[Base] = set()
         self._remotes: dict[Address, Candidate] = {}
         self._pending: dict[bytes, _Pending] = {}
@@ -241,7 +241,7 @@ class Agent:
             f"{self.remote.ufrag}:{self.local.ufrag}",
             self.remote.password,
             controlling=self.controlling,
-            tie_breaker=self._tie_breaker,
+            tie_breaker=self.tie_breaker,
             priority=make_candidate("prflx", Address(pair.base.ip, 0)).priority,
             use_candidate=use_candidate,
         )

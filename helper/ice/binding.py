@@ -12,11 +12,21 @@ from binascii import crc32
 from aioice import stun
 
 from protocol.addresses import Address
-from protocol.stun import FINGERPRINT_LENGTH, FINGERPRINT_XOR, INTEGRITY_LENGTH, MAGIC_COOKIE, Attribute, is_stun, pack_attribute
+from protocol.stun import (
+    FINGERPRINT_LENGTH,
+    FINGERPRINT_XOR,
+    HEADER_LENGTH,
+    INTEGRITY_LENGTH,
+    MAGIC_COOKIE,
+    Attribute,
+    is_stun,
+    pack_attribute,
+)
 
 _REQUEST, _SUCCESS = 0x0001, 0x0101
 _USERNAME, _XOR_MAPPED_ADDRESS = Attribute.USERNAME, Attribute.XOR_MAPPED_ADDRESS  # here, for reaching an enum's member is slow
 _INTEGRITY, _FINGERPRINT = Attribute.MESSAGE_INTEGRITY, Attribute.FINGERPRINT
+_PADDING = 0x0026  # RFC 5780, section 7.6
 _PRIORITY, _USE_CANDIDATE, _CONTROLLED, _CONTROLLING = 0x0024, 0x0025, 0x8029, 0x802A  # RFC 8445, section 16.1
 
 
@@ -38,15 +48,32 @@ def plain_request() -> tuple[bytes, bytes]:
 
 
 def check(
-    username: str, password: str, *, controlling: bool, tie_breaker: int, priority: int, use_candidate: bool
+    username: str,
+    password: str,
+    *,
+    controlling: bool,
+    tie_breaker: int,
+    priority: int,
+    use_candidate: bool,
+    length: int = 0,
 ) -> tuple[bytes, bytes]:
-    """A connectivity check: transaction id and datagram. `username` is `theirs:ours`, `password` theirs."""
+    """A connectivity check: transaction id and datagram.
+
+    Args:
+        username: `theirs:ours`.
+        password: theirs.
+        length: bytes that the datagram is padded to, a multiple of 4; 0 for no padding.
+    """
     transaction, name = secrets.token_bytes(12), username.encode()
     role = _CONTROLLING if controlling else _CONTROLLED
     body = pack_attribute(_USERNAME, name) + pack_attribute(role, struct.pack("!Q", tie_breaker))
     body += pack_attribute(_PRIORITY, struct.pack("!I", priority))
     if use_candidate:
         body += pack_attribute(_USE_CANDIDATE, b"")
+    if length:
+        body += pack_attribute(_PADDING, b"")
+        rest = length - HEADER_LENGTH - len(body) - INTEGRITY_LENGTH - FINGERPRINT_LENGTH
+        body = body[:-4] + pack_attribute(_PADDING, bytes(max(rest, 0)))
     return transaction, _signed(_REQUEST, transaction, body, password)
 
 

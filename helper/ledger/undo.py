@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
+from helper.firewall.linux import remove_table
 from helper.ledger.ledger import Change, Ledger
 from helper.ledger.processes import end_process, find_wireguard_go, is_wireguard_go, start_time
 from helper.wireguard.uapi import remove_stale_socket
+from protocol.errors import CoveyError
 
 OUR_LINK_KINDS = ("wireguard", "tun")
 
@@ -36,7 +38,7 @@ async def undo(ledger: Ledger, changes: Iterable[Change]) -> list[str]:
             continue
         try:
             sentence = await undoer(change)
-        except (OSError, NetlinkError, ValueError) as error:
+        except (OSError, NetlinkError, ValueError, CoveyError) as error:
             log.warning("could not undo %s %s: %s", change.kind, dict(change.details), error)
             continue
         ledger.forget(change.id)
@@ -78,4 +80,16 @@ async def remove_interface(change: Change) -> str | None:
     return None
 
 
-UNDOERS: dict[str, Undoer] = {"wireguard-go": end_wireguard_go, "interface": remove_interface}
+async def remove_firewall_table(change: Change) -> str | None:
+    """Remove a table of ours. Details: `table`."""
+    name = change.details.get("table")
+    if not isinstance(name, str):
+        raise ValueError("the change names no table")
+    return f"removed the firewall table {name} that a crash had left behind" if await remove_table(name) else None
+
+
+UNDOERS: dict[str, Undoer] = {
+    "wireguard-go": end_wireguard_go,
+    "interface": remove_interface,
+    "nft-table": remove_firewall_table,
+}

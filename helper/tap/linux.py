@@ -35,6 +35,8 @@ SO_RCVBUFFORCE = 33
 SO_MARK = 36
 IP_PKTINFO = 8
 IPV6_PKTINFO = 50
+IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, IPV6_DONTFRAG = 10, 23, 62  # linux/in.h, linux/in6.h
+PMTUDISC_PROBE = 3  # never cut up, whatever the kernel believes of the path: what arrives was small enough
 
 # linux/filter.h and linux/bpf_common.h
 LOAD_WORD, LOAD_HALF = 0x20, 0x28  # at k
@@ -116,7 +118,11 @@ def _open_sockets(stack: contextlib.ExitStack, family: socket.AddressFamily, fwm
     if fwmark:
         for one in (stun, inject):
             one.setsockopt(socket.SOL_SOCKET, SO_MARK, fwmark)
-    if family == socket.AF_INET6:
+    if family == socket.AF_INET:
+        stun.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_PROBE)
+    else:
+        stun.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_PROBE)
+        stun.setsockopt(socket.IPPROTO_IPV6, IPV6_DONTFRAG, 1)
         stun.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         stun.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_CHECKSUM, 6)  # where in the UDP header the kernel shall put it
     return _Sockets(stun, inject)

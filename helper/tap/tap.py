@@ -17,7 +17,8 @@ class Tap(Protocol):
     def send(self, data: bytes, source: IPAddress | None, destination: Address) -> None:
         """Send a STUN datagram from WireGuard's port; `source` None lets routing choose our address.
 
-        Raises OSError when this machine cannot send there now (no such address, no route, firewall): a failed check, no more.
+        It is never cut into fragments. Raises OSError when this machine cannot send there now (no such address, no route,
+        firewall): a failed check, no more; EMSGSIZE when our own link does not carry so large a packet.
         """
 
     def inject(self, payload: bytes | memoryview, source: Address, destination: IPAddress) -> None:

@@ -2,11 +2,14 @@
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from helper.ledger.ledger import Ledger
 from protocol.addresses import Address, IPInterface, IPNetwork
 from protocol.keys import PrivateKey, PublicKey
+
+if TYPE_CHECKING:
+    from helper.wireguard.drift import Drift
 
 Backend = Literal["auto", "kernel", "userspace"]
 
@@ -54,7 +57,10 @@ class PeerStatistics:
 
 
 class Device(Protocol):
-    """A WireGuard interface of this machine. Calls may come from several tasks at once; each is atomic."""
+    """A WireGuard interface of this machine. Calls may come from several tasks at once; each is atomic.
+
+    One that is set down is not lost: it works again once it is set up.
+    """
 
     name: str
     port: int
@@ -73,6 +79,12 @@ class Device(Protocol):
     async def remove_peer(self, key: PublicKey) -> None: ...
 
     async def statistics(self) -> dict[PublicKey, PeerStatistics]: ...
+
+    async def drift(self) -> "list[Drift]":
+        """Say what somebody else changed. Raises OSError."""
+
+    async def correct(self, drift: "Drift") -> None:
+        """Tell WireGuard again. Raises OSError when it refuses, as when another program has taken the port."""
 
     async def wait_lost(self) -> str:
         """Wait until the interface is gone or its process ended; return a sentence that says what happened."""

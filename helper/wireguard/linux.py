@@ -15,6 +15,7 @@ from helper.ledger.ledger import Ledger
 from helper.ledger.undo import undo
 from helper.netmon.events import ANYTHING, LinkEvents
 from helper.wireguard.device import Device, DeviceSettings, PeerSettings, PeerStatistics
+from helper.wireguard.drift import Configuration, Drift, KeyChanged, PeerChanged, PortChanged, differences
 from helper.wireguard.netlink import open_kernel_wireguard
 from helper.wireguard.peers import PeerChange, PeerTable
 from helper.wireguard.ports import bound_sockets, choose_port, port_taken
@@ -37,6 +38,12 @@ class Backend(Protocol):
 
     async def configure(self, private_key: PrivateKey, port: int, fwmark: int) -> None: ...
 
+    async def set_private_key(self, private_key: PrivateKey) -> None: ...
+
+    async def set_port(self, port: int, fwmark: int) -> None: ...
+
+    async def configuration(self) -> Configuration: ...
+
     async def apply(self, changes: list[PeerChange]) -> None: ...
 
     async def listen_port(self) -> int: ...
@@ -47,10 +54,13 @@ class Backend(Protocol):
 class LinuxDevice:
     """See `Device`. Its calls raise OSError when the interface is gone or WireGuard refuses."""
 
-    def __init__(self, name: str, port: int, backend: Backend, lost: "asyncio.Future[str]", *, is_kernel: bool) -> None:
-        self.name = name
+    def __init__(
+        self, settings: DeviceSettings, port: int, backend: Backend, lost: "asyncio.Future[str]", *, is_kernel: bool
+    ) -> None:
+        self.name = settings.name
         self.port = port
         self.is_kernel = is_kernel
+        self._settings, self._own = settings, settings.private_key.public
         self._backend = backend
         self._lost = lost
         self._peers = PeerTable()
@@ -67,6 +77,20 @@ class LinuxDevice:
 
     async def statistics(self) -> dict[PublicKey, PeerStatistics]:
         return await self._backend.statistics()
+
+    async def drift(self) -> list[Drift]:
+        async with self._one_at_a_time:  # no change of ours is under way
+            actual = await self._backend.configuration()
+            return list(differences(self._own, self.port, self._settings.fwmark, self._peers.told, actual))
+
+    async def correct(self, drift: Drift) -> None:
+        match drift:
+            case KeyChanged():
+                await self._backend.set_private_key(self._settings.private_key)
+            case PortChanged():
+                await self._backend.set_port(self.port, self._settings.fwmark)
+            case PeerChanged(key):
+                await self._apply(key, lambda: self._peers.tell_again(key))
 
     async def wait_lost(self) -> str:
         return await asyncio.shield(self._lost)
@@ -115,7 +139,7 @@ async def open_device(settings: DeviceSettings, ledger: Ledger) -> AsyncIterator
         _watch(stack, lost, _wait_link_lost(events, index, settings.name))
         actual_port = await backend.listen_port()
         log.info("interface %s is up on UDP port %d (%s)", settings.name, actual_port, "kernel" if is_kernel else "wireguard-go")
-        yield LinuxDevice(settings.name, actual_port, backend, lost, is_kernel=is_kernel)
+        yield LinuxDevice(settings, actual_port, backend, lost, is_kernel=is_kernel)
 
 
 async def _clear_name(name: str, netlink: Any, ledger: Ledger) -> None:
@@ -206,7 +230,6 @@ def _watch(stack: contextlib.AsyncExitStack, lost: "asyncio.Future[str]", waitin
 
 
 async def _wait_link_lost(events: LinkEvents, index: int, name: str) -> str:
-    was_up = False  # events from before it was set up wait there too
     while True:
         event = await events.next()
         if event == ANYTHING and not _exists(name, index):
@@ -215,9 +238,6 @@ async def _wait_link_lost(events: LinkEvents, index: int, name: str) -> str:
             continue
         if event.is_gone:
             return f"the interface {name} was removed"
-        if was_up and not event.is_up:
-            return f"the interface {name} was {'set down' if _exists(name, index) else 'removed'}"  # removing begins with down
-        was_up = was_up or event.is_up
 
 
 def _exists(name: str, index: int) -> bool:

@@ -8,6 +8,7 @@ import asyncio
 import base64
 import contextlib
 import errno
+import ipaddress
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.generic.wireguard import AsyncWireGuard
 
 from helper.wireguard.device import PeerStatistics
+from helper.wireguard.drift import Configuration, PeerConfiguration
 from helper.wireguard.peers import ConfigurePeer, PeerChange, RemovePeer
 from protocol.addresses import Address
 from protocol.keys import PrivateKey, PublicKey
@@ -34,6 +36,16 @@ class KernelWireGuard:
     async def configure(self, private_key: PrivateKey, port: int, fwmark: int) -> None:
         """Set key, UDP port and mark of a fresh interface; the port is taken when it goes up."""
         await self._set(private_key=private_key.secret_text, listen_port=port, fwmark=fwmark)
+
+    async def set_private_key(self, private_key: PrivateKey) -> None:
+        await self._set(private_key=private_key.secret_text)
+
+    async def set_port(self, port: int, fwmark: int) -> None:
+        """Set UDP port and mark, and leave all else."""
+        await self._set(listen_port=port, fwmark=fwmark)
+
+    async def configuration(self) -> Configuration:
+        return merge_configuration(await self._info())
 
     async def apply(self, changes: Iterable[PeerChange]) -> None:
         """Tell about peers, a request each; a change of many allowed IPs takes several."""
@@ -117,6 +129,26 @@ def merge_statistics(messages: Iterable[Any]) -> dict[PublicKey, PeerStatistics]
                 peer.get_attr("WGPEER_A_TX_BYTES") or 0,
             )
     return found
+
+
+def merge_configuration(messages: Iterable[Any]) -> Configuration:
+    """Read the answers to one query; a peer in several parts has the allowed IPs of all of them."""
+    public_key, port, fwmark = None, 0, 0
+    peers: dict[PublicKey, PeerConfiguration] = {}
+    for message in messages:
+        raw_own = message.get_attr("WGDEVICE_A_PUBLIC_KEY")
+        public_key = PublicKey.from_text(raw_own.decode()) if raw_own is not None else public_key
+        port = message.get_attr("WGDEVICE_A_LISTEN_PORT") or port
+        fwmark = message.get_attr("WGDEVICE_A_FWMARK") or fwmark
+        for peer in message.get_attr("WGDEVICE_A_PEERS") or ():
+            if (raw_key := peer.get_attr("WGPEER_A_PUBLIC_KEY")) is None:
+                continue
+            found = peers.setdefault(PublicKey.from_text(raw_key.decode()), PeerConfiguration())
+            found.persistent_keepalive = peer.get_attr("WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL") or found.persistent_keepalive
+            secret = peer.get_attr("WGPEER_A_PRESHARED_KEY")
+            found.has_preshared_key |= secret is not None and bool(secret.strip(b"A="))  # in base64 zeros are A
+            found.allowed_ips |= {ipaddress.ip_network(ip["addr"]) for ip in peer.get_attr("WGPEER_A_ALLOWEDIPS") or ()}
+    return Configuration(public_key, int(port), int(fwmark), peers)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ WireGuard moves a peer's endpoint by itself when the peer roams, and tells nobod
 it differs from the last one that we named, and peers that did not change are left alone.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from helper.wireguard.device import PeerSettings
@@ -44,6 +45,10 @@ class PeerTable:
 
     def __init__(self) -> None:
         self._told: dict[PublicKey, PeerSettings] = {}
+
+    @property
+    def told(self) -> Mapping[PublicKey, PeerSettings]:
+        return self._told
 
     def set_peer(self, peer: PeerSettings, *, afresh: bool) -> list[PeerChange]:
         """What to tell WireGuard so that it has this peer; nothing if it has."""
@@ -86,6 +91,11 @@ class PeerTable:
     def remove_peer(self, key: PublicKey) -> list[PeerChange]:
         self._told.pop(key, None)
         return [RemovePeer(key)]
+
+    def tell_again(self, key: PublicKey) -> list[PeerChange]:
+        """All that WireGuard should know of a peer that somebody else changed."""
+        told = self._told.pop(key, None)
+        return self.set_peer(told, afresh=False) if told is not None else []
 
     def forget(self, key: PublicKey) -> None:
         """Nobody knows what WireGuard has of this peer: tell everything next time."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from helper.wireguard.device import PeerStatistics
+from helper.wireguard.drift import Configuration, PeerConfiguration
 from helper.wireguard.peers import ConfigurePeer, PeerChange, RemovePeer
 from protocol.addresses import Address, IPNetwork
 from protocol.keys import KEY_LENGTH, PrivateKey, PublicKey
@@ -37,6 +38,7 @@ class PeerState:
     received: int = 0  # bytes
     sent: int = 0  # bytes
     persistent_keepalive: int = 0  # seconds; 0 is off
+    has_preshared_key: bool = False
     allowed_ips: list[IPNetwork] = field(default_factory=list)
 
 
@@ -86,6 +88,22 @@ class UapiClient:
         await self._request(
             f"set=1\nprivate_key={private_key.raw.hex()}\nlisten_port={port}\nfwmark={fwmark}\nreplace_peers=true\n\n"
         )
+
+    async def set_private_key(self, private_key: PrivateKey) -> None:
+        await self._request(f"set=1\nprivate_key={private_key.raw.hex()}\n\n")
+
+    async def set_port(self, port: int, fwmark: int) -> None:
+        """Set UDP port and mark, and leave all else."""
+        await self._request(f"set=1\nlisten_port={port}\nfwmark={fwmark}\n\n")
+
+    async def configuration(self) -> Configuration:
+        answer = await self._request("get=1\n\n")
+        state = parse_state(answer)
+        peers = {
+            key: PeerConfiguration(set(peer.allowed_ips), peer.persistent_keepalive, peer.has_preshared_key)
+            for key, peer in state.peers.items()
+        }
+        return Configuration(parse_public_key(answer), state.listen_port, state.fwmark, peers)
 
     async def apply(self, changes: Iterable[PeerChange]) -> None:
         """Tell about peers, in one request."""
@@ -191,6 +209,17 @@ def parse_state(answer: str) -> DeviceState:
     return state
 
 
+def parse_public_key(answer: str) -> PublicKey | None:
+    """The public key of the private key in an answer to `get`; None if there is none. That key itself is not kept."""
+    for line in answer.splitlines():
+        name, _, value = line.partition("=")
+        if name == "private_key" and len(value) == 2 * KEY_LENGTH and value.strip("0"):
+            return PrivateKey(bytes.fromhex(value)).public
+        if name == "public_key":
+            return None
+    return None
+
+
 def _take_peer_line(peer: PeerState, name: str, value: str) -> None:
     match name:
         case "endpoint":
@@ -205,6 +234,8 @@ def _take_peer_line(peer: PeerState, name: str, value: str) -> None:
             peer.sent = _number(value)
         case "persistent_keepalive_interval":
             peer.persistent_keepalive = _number(value, 65535)
+        case "preshared_key":
+            peer.has_preshared_key = bool(value.strip("0"))
         case "allowed_ip":
             peer.allowed_ips.append(_network(value))
 

@@ -132,6 +132,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr("helper.engine.session.open_device", found.device)
     monkeypatch.setattr("helper.engine.session.open_tap", no_tap)
     monkeypatch.setattr("helper.engine.session.watch", quiet)
+    monkeypatch.setattr("helper.engine.session.Upkeep.run", quiet)
     monkeypatch.setattr("helper.engine.watch_end.LOOK", 0.01)
     return found
 
