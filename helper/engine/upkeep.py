@@ -1,4 +1,4 @@
-"""Looks after what lies under the tunnel while a session lives: how large packets may be, and that this machine is as it should."""
+"""Looks after what lies under the tunnel while a session lives: how large packets may be, and that this machine is as it was set."""
 
 import asyncio
 import contextlib

@@ -64,10 +64,9 @@ def wanted_state(address: IPInterface, mtu: int, narrower: Mapping[IPNetwork, in
     Args:
         narrower: where packets must be smaller than the interface's MTU allows, and how small.
     """
-    overlay = {address.network: Route()} if address.network.prefixlen < address.max_prefixlen else {}
-    return InterfaceState(
-        True, mtu, frozenset({address}), {**overlay, **{network: Route(size) for network, size in narrower.items()}}
-    )
+    overlay: dict[IPNetwork, Route] = {address.network: Route()} if address.network.prefixlen < address.max_prefixlen else {}
+    routes = overlay | {network: Route(size) for network, size in narrower.items()}
+    return InterfaceState(True, mtu, frozenset({address}), routes)
 
 
 def differences(wanted: InterfaceState, actual: InterfaceState) -> list[Step]:

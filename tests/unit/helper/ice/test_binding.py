@@ -35,6 +35,16 @@ def test_an_answer_is_written_as_the_general_codec_writes_it(source: str) -> Non
     assert binding.mapped_address(binding.parse(answer)) == address
 
 
+@pytest.mark.parametrize("length", [1168, 1248, 1452])
+def test_a_padded_check_is_as_long_as_asked_and_authentic(length: int) -> None:
+    words = {"controlling": True, "tie_breaker": 1, "priority": 1, "use_candidate": False}
+    _, data = binding.check("theirs12:ours5", "secret", **words, length=length)
+    assert len(data) == length
+    message = binding.parse(data)
+    assert binding.is_authentic(message, "secret")
+    assert message.attributes["USERNAME"] == "theirs12:ours5"
+
+
 def test_attributes_behind_the_fingerprint_do_not_matter() -> None:
     _, data = binding.check("a:b", "secret", controlling=True, tie_breaker=1, priority=1, use_candidate=False)
     extra = b"\x81\x00\x00\x09one:two+3\x00\x00\x00"

@@ -19,6 +19,7 @@ from helper.ledger.ledger import Ledger
 from helper.ledger.processes import find_wireguard_go, start_time
 from helper.ledger.undo import undo_all
 from helper.wireguard.device import Device, DeviceSettings, PeerSettings, open_device
+from helper.wireguard.drift import KeyChanged, PeerChanged, PortChanged
 from helper.wireguard.uapi import UapiClient, socket_path
 from protocol.addresses import Address
 from protocol.errors import AlreadyRunning, NoTunDevice, PortTaken, WireGuardMissing
@@ -172,14 +173,44 @@ async def test_what_is_missing_is_said(alone: str, ledger: Ledger, monkeypatch: 
             pass
 
 
-async def test_an_interface_that_is_removed_or_set_down_is_lost(alone: str, tmp_path: Path) -> None:
+async def test_an_interface_that_is_removed_is_lost_and_one_that_is_set_down_is_not(alone: str, tmp_path: Path) -> None:
     async with open_device(settings(), Ledger(tmp_path / "one")) as device:
+        ip("-n", alone, "link", "set", INTERFACE, "down")
+        ip("-n", alone, "link", "set", INTERFACE, "up")
         ip("-n", alone, "link", "del", INTERFACE)
         assert "removed" in await lost(device)
-    async with open_device(settings(), Ledger(tmp_path / "two")) as device:
-        ip("-n", alone, "link", "set", INTERFACE, "down")
-        assert "down" in await lost(device)
-        assert "down" in await lost(device)
+        assert "removed" in await lost(device)
+
+
+def wg(*words: str) -> None:
+    subprocess.run(["wg", "set", INTERFACE, *words], check=True, capture_output=True)
+
+
+async def test_what_others_change_is_seen_and_told_again(alone: str, ledger: Ledger, tmp_path: Path) -> None:
+    # given a peer, and another whose address a stranger takes
+    networks = [ipaddress.ip_network(f"100.92.0.{number}/32") for number in (2, 3)]
+    keys = [BOB.public, PrivateKey.generate().public]
+    stranger, other_key = PrivateKey.generate().public, tmp_path / "key"
+    other_key.write_text(PrivateKey.generate().secret_text)
+    async with open_device(settings(), ledger) as device:
+        for key, network in zip(keys, networks, strict=True):
+            await device.set_peer(PeerSettings(key, (network,), Address.parse("192.0.2.2:1"), 25))
+        assert await device.drift() == []
+        # when
+        wg("peer", BOB.public.text, "remove")
+        wg("peer", stranger.text, "allowed-ips", "100.92.0.3/32")
+        wg("private-key", str(other_key), "listen-port", "40999")
+        drifts = await device.drift()
+        # then
+        expected = [KeyChanged(), PortChanged(), PeerChanged(BOB.public, is_gone=True), PeerChanged(keys[1], is_gone=False)]
+        assert drifts == expected
+        for drift in drifts:
+            await device.correct(drift)
+        assert await device.drift() == []
+        state = await UapiClient(INTERFACE).state()
+        assert state.listen_port == device.port
+        assert state.peers[BOB.public].endpoint == Address.parse("192.0.2.2:1")
+        assert state.peers[stranger].allowed_ips == []
 
 
 async def test_a_killed_wireguard_go_is_lost_and_can_be_started_again(alone: str, ledger: Ledger) -> None:

@@ -3,13 +3,15 @@
 import base64
 import errno
 import ipaddress
+import socket
 from typing import Any
 
 import pytest
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.generic.wireguard import AsyncWireGuard, wgmsg
 
-from helper.wireguard.netlink import ALLOWED_IPS_A_REQUEST, KernelWireGuard, merge_statistics, peer_requests
+from helper.wireguard.drift import PeerConfiguration
+from helper.wireguard.netlink import ALLOWED_IPS_A_REQUEST, KernelWireGuard, merge_configuration, merge_statistics, peer_requests
 from helper.wireguard.peers import ConfigurePeer, RemovePeer
 from protocol.addresses import Address
 from protocol.keys import PrivateKey, PublicKey
@@ -90,6 +92,25 @@ def test_a_peer_in_two_parts_is_one_peer() -> None:
     rest = {"WGPEER_A_PUBLIC_KEY": KEY.text}
     (peer,) = merge_statistics([answer(WHOLE), answer(rest)]).values()
     assert (peer.endpoint, peer.last_handshake, peer.received, peer.sent) == (Address.parse("192.0.2.7:9"), 1700000000.5, 92, 148)
+
+
+def test_a_configuration_is_read_whole() -> None:
+    network = {
+        "WGALLOWEDIP_A_FAMILY": socket.AF_INET,
+        "WGALLOWEDIP_A_IPADDR": bytes([100, 92, 0, 7]),
+        "WGALLOWEDIP_A_CIDR_MASK": 32,
+    }
+    whole = {
+        "WGPEER_A_PUBLIC_KEY": KEY.text,
+        "WGPEER_A_PRESHARED_KEY": base64.b64encode(bytes(32)).decode(),
+        "WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL": 25,
+        "WGPEER_A_ALLOWEDIPS": [{"attrs": list(network.items())}],
+    }
+    rest = {"WGPEER_A_PUBLIC_KEY": KEY.text, "WGPEER_A_PRESHARED_KEY": base64.b64encode(b"\x03" * 32).decode()}
+    found = merge_configuration([answer(whole), answer(rest)])
+    assert (found.public_key, found.port, found.fwmark) == (None, 51820, 0)
+    assert found.peers == {KEY: PeerConfiguration({ipaddress.ip_network("100.92.0.7/32")}, 25, has_preshared_key=True)}
+    assert not merge_configuration([answer(whole)]).peers[KEY].has_preshared_key
 
 
 class FakeNetlink:
