@@ -1,4 +1,4 @@
-"""Looks after what lies under the tunnel while a session lives: how large packets may be, and that this machine is as it was set."""
+"""Looks after what lies under the tunnel while a session lives: how large packets may be, and that this machine stays as set."""
 
 import asyncio
 import contextlib

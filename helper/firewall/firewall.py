@@ -59,3 +59,12 @@ def open_firewall(interface: str) -> Firewall:
 
         return LinuxFirewall(interface)
     raise OSError("there is no such firewall on this system")
+
+
+async def remove_table(name: str) -> bool:
+    """Remove a table of ours that a crash left; False if there was nothing in it. Raises FirewallRefused."""
+    if sys.platform == "linux":
+        from helper.firewall.linux import remove_table as remove
+
+        return await remove(name)
+    raise OSError("there is no such firewall on this system")

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from pyroute2 import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from helper.firewall.linux import remove_table
+from helper.firewall.firewall import remove_table
 from helper.ledger.ledger import Change, Ledger
 from helper.ledger.processes import end_process, find_wireguard_go, is_wireguard_go, start_time
 from helper.wireguard.uapi import remove_stale_socket
