@@ -13,7 +13,13 @@ VERSION = 1
 FILE = "preferences.json"
 PORTS = range(1024, 65536)
 MTUS = range(1280, 9001)  # bytes: what IPv6 demands (RFC 8200, section 5) up to jumbo frames
-DEFAULTS: Preferences = {"wireguard_port": 0, "mtu": 0, "disable_routes": False, "disable_dns": False}
+DEFAULTS: Preferences = {
+    "wireguard_port": 0,
+    "mtu": 0,
+    "disable_routes": False,
+    "disable_dns": False,
+    "disable_port_mapping": False,
+}
 KINDS = get_type_hints(Preferences)
 
 

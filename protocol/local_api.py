@@ -85,6 +85,7 @@ class Preferences(TypedDict):
     mtu: int
     disable_routes: bool
     disable_dns: bool
+    disable_port_mapping: bool
 
 
 class ErrorBody(TypedDict):
@@ -125,6 +126,15 @@ class RelaysStatus(TypedDict):
     total: int
     available: int
     details: list[RelayStatus]
+
+
+class PortMappingStatus(TypedDict):
+    """What the router forwards to WireGuard's port."""
+
+    protocol: str  # pcp, nat-pmp or upnp; empty without a mapping
+    external: str  # address and port
+    gateway: str
+    error: str  # why there is none, or what is wrong with it
 
 
 class Ends(TypedDict):
@@ -185,4 +195,5 @@ class StatusDocument(TypedDict):
     wireguardPort: int
     networkMapSaved: bool  # the peers are those of an earlier time; the server has not been reached since
     candidates: list[str]
+    portMapping: PortMappingStatus | None  # None without a router to ask
     peers: PeersStatus

@@ -63,6 +63,7 @@ class SettingsDialog(Dialog):
         self._port, self._mtu = _number("WireGuard port", PORTS), _number("MTU", SIZES)
         self._routes = QCheckBox("Take no &routes from the network")
         self._dns = QCheckBox("Take no &DNS settings from the network")
+        self._mapping = QCheckBox("Ask no rou&ter to let others in")
         self._failure = Text(name="What is wrong")
         self._failure.hide()
         mine, machine = QGroupBox("For me"), QGroupBox("For this machine")
@@ -77,6 +78,7 @@ class SettingsDialog(Dialog):
         self._form.addRow("&MTU:", self._mtu)
         self._form.addRow(self._routes)
         self._form.addRow(self._dns)
+        self._form.addRow(self._mapping)
         self._form.addRow(Text("In force from the next time you connect.", dim=True))
         self._machine = machine
         for widget in (mine, machine, self._failure):
@@ -102,6 +104,7 @@ class SettingsDialog(Dialog):
             self._mtu.setText(str(preferences["mtu"] or ""))
             self._routes.setChecked(preferences["disable_routes"])
             self._dns.setChecked(preferences["disable_dns"])
+            self._mapping.setChecked(preferences["disable_port_mapping"])
 
     def show_failure(self, text: str) -> None:
         self._failure.setText(one_line(text, 300))
@@ -112,10 +115,12 @@ class SettingsDialog(Dialog):
             preferences: Preferences | None = None
             if self._preferences is not None:
                 preferences = {
+                    **self._preferences,
                     "wireguard_port": read_number(self._port.text(), PORTS, "port"),
                     "mtu": read_number(self._mtu.text(), SIZES, "MTU"),
                     "disable_routes": self._routes.isChecked(),
                     "disable_dns": self._dns.isChecked(),
+                    "disable_port_mapping": self._mapping.isChecked(),
                 }
         except ValueError as error:
             self.show_failure(str(error))

@@ -56,6 +56,7 @@ class LocalNetwork:
         self._servers: tuple[tuple[str, int], ...] = ()
         self._resolved: tuple[Address, ...] = ()
         self._bases: set[Base] = set()
+        self._forwarded: dict[IPAddress, Address] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._resolving: asyncio.Task[None] | None = None
@@ -118,6 +119,14 @@ class LocalNetwork:
             self._resolving.cancel()
         self._resolving = self.spawn(self._resolve()) if len(self._resolved) < len(servers) else None
 
+    def set_mapped(self, base: IPAddress, mapped: Address | None) -> None:
+        """Take up what a router forwards to our port at this address; None for nothing any more."""
+        if mapped is None:
+            self._forwarded.pop(base, None)
+        else:
+            self._forwarded[base] = mapped
+        self._on_change(False)
+
     def refresh(self) -> LocalView:
         """Make the view anew from what is known."""
         bases = set(self._bases)
@@ -127,6 +136,9 @@ class LocalNetwork:
             candidates[host] = make_candidate("host", host)
         for base, mapped in self.gatherer.mapped.items():
             candidates.setdefault(mapped, make_candidate("srflx", mapped, Address(base.ip, self._port)))
+        for ip, mapped in self._forwarded.items():
+            if Base(ip) in self._bases:
+                candidates.setdefault(mapped, make_candidate("srflx", mapped, Address(ip, self._port)))
         relayed = self._relay.relayed_address
         if relayed is not None:
             bases.add(Base(relayed.ip, relayed))

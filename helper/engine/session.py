@@ -35,6 +35,7 @@ from helper.netmon.wakefulness import HeldUp, Woke
 from helper.peer.events import Doubted, LocalChanged, SignalChanged, Signalled
 from helper.peer.messages import SignalMessage
 from helper.peer.runner import PeerRunner, Surroundings
+from helper.port_mapping.port_mapping import PortMapping
 from helper.relay.relay import Relay
 from helper.tap.tap import Tap, open_tap
 from helper.warnings import Warnings
@@ -64,6 +65,7 @@ class _Parts:
     around: Surroundings
     outlook: Outlook
     upkeep: Upkeep
+    port_mapping: PortMapping
     wake_poll: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -126,8 +128,18 @@ class Session:
                     self.recorder,
                     self.warnings,
                 )
-                self.parts, self.was_up = _Parts(device, tap, relay, network, around, outlook, upkeep), True
-                network.set_snapshot(await take_snapshot(frozenset({device.name})))
+                mapping = PortMapping(
+                    device.port,
+                    self._ledger,
+                    self.recorder,
+                    network.set_mapped,
+                    self._callbacks.on_change,
+                    enabled=not plan.preferences["disable_port_mapping"],
+                )
+                self.parts, self.was_up = _Parts(device, tap, relay, network, around, outlook, upkeep, mapping), True
+                snapshot = await take_snapshot(frozenset({device.name}))
+                network.set_snapshot(snapshot)
+                mapping.network_changed(snapshot)
                 self._configure(plan.login.netbirdConfig)
                 if plan.saved_map is not None:
                     self.management.use_saved_map(plan.saved_map)
@@ -136,7 +148,7 @@ class Session:
                 try:
                     await self._run_tasks(self.parts)
                 finally:
-                    await asyncio.gather(*(runner.close() for runner in self.peers.values()))
+                    await asyncio.gather(mapping.close(), *(runner.close() for runner in self.peers.values()))
                     self.peers.clear()
                     network.close()
                     self.parts = None
@@ -149,6 +161,7 @@ class Session:
                 group.create_task(self._watch_end(), name="session end")
                 group.create_task(self.signalling.run(), name="signal")
                 group.create_task(parts.relay.run(), name="relay")
+                group.create_task(parts.port_mapping.run(), name="port mapping")
                 group.create_task(self._poll_statistics(parts), name="statistics")
                 group.create_task(self._watch_network(parts), name="network monitor")
                 group.create_task(self._watch_device(parts.device), name="device watch")
@@ -275,6 +288,8 @@ class Session:
         """Candidates or the relay changed: every peer wants to know."""
         if self.parts is None:
             return
+        if moved:
+            self.parts.port_mapping.look()
         event = LocalChanged(self.parts.network.refresh(), moved)
         if moved:
             self.nat.network_changed()
@@ -287,6 +302,7 @@ class Session:
         assert self.parts is not None
         log.info("the network changed: %s", ", ".join(sorted(str(address.ip) for address in snapshot.addresses)) or "no address")
         self._notes.network(self.parts.network.snapshot, snapshot)
+        self.parts.port_mapping.network_changed(snapshot)
         if self.parts.network.set_snapshot(snapshot):
             self._moved(self.parts)
 

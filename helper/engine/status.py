@@ -62,6 +62,7 @@ def status_document(
         "wireguardPort": parts.device.port if parts else settings.wireguard_port,
         "networkMapSaved": bool(session and session.management.map_is_saved),
         "candidates": [str(candidate) for candidate in parts.network.view.candidates] if parts else [],
+        "portMapping": parts.port_mapping.status() if parts else None,
         "peers": {
             "total": len(peers),
             "connected": sum(peer["status"] == "Connected" for peer in peers),

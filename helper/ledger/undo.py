@@ -9,6 +9,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from helper.firewall.firewall import remove_table
 from helper.ledger.ledger import Change, Ledger
 from helper.ledger.processes import end_process, find_wireguard_go, is_wireguard_go, start_time
+from helper.port_mapping.removal import remove_mapping
 from helper.wireguard.uapi import remove_stale_socket
 from protocol.errors import CoveyError
 
@@ -92,4 +93,5 @@ UNDOERS: dict[str, Undoer] = {
     "wireguard-go": end_wireguard_go,
     "interface": remove_interface,
     "nft-table": remove_firewall_table,
+    "port-mapping": remove_mapping,
 }

@@ -90,7 +90,13 @@ def window_of(state: AppState) -> MainWindow:
 def dialogs(state: AppState) -> dict[str, Callable[[], QWidget]]:
     def settings() -> QWidget:
         dialog = SettingsDialog()
-        preferences = {"wireguard_port": 0, "mtu": 1400, "disable_routes": False, "disable_dns": False}
+        preferences = {
+            "wireguard_port": 0,
+            "mtu": 1400,
+            "disable_routes": False,
+            "disable_dns": False,
+            "disable_port_mapping": False,
+        }
         dialog.show_values(Values(True, False, frozenset({"back"}), preferences), "https://203.0.113.10:443")  # type: ignore[arg-type]
         return dialog
 

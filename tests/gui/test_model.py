@@ -314,7 +314,13 @@ def test_preferences_are_read_and_changed_while_something_else_goes_on(folder: P
             there.model.connect_()
             there.model.read_preferences()
             await until(lambda: there.model.state.preferences is not None, there.model.changed)
-            wanted: Preferences = {"wireguard_port": 51999, "mtu": 1400, "disable_routes": True, "disable_dns": False}
+            wanted: Preferences = {
+                "wireguard_port": 51999,
+                "mtu": 1400,
+                "disable_routes": True,
+                "disable_dns": False,
+                "disable_port_mapping": False,
+            }
             there.model.prefer(wanted)
             await until(lambda: there.model.state.preferences == wanted, there.model.changed)
             assert there.model.state.doing is Doing.CONNECTING

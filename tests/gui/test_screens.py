@@ -28,7 +28,13 @@ from tests.gui.gallery import HOSTILE, NOW, Asked, answering, dialogs, states, w
 from tests.unit.helper.local_api.scripted import peer, relayed, status_document
 
 LINK = str(JoinLink(ServerLocation(("203.0.113.10",), 443, bytes(range(32))), "5b6c8e1d-0000-4000-8000-000000000000"))
-PREFERENCES: Preferences = {"wireguard_port": 0, "mtu": 0, "disable_routes": False, "disable_dns": False}
+PREFERENCES: Preferences = {
+    "wireguard_port": 0,
+    "mtu": 0,
+    "disable_routes": False,
+    "disable_dns": False,
+    "disable_port_mapping": False,
+}
 
 pytestmark = pytest.mark.usefixtures("app")
 

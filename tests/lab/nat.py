@@ -94,6 +94,7 @@ def _cone_with_hairpin(site: Site) -> str:
 
 PORT_RESTRICTED = Nat("port-restricted", _guarded())
 SYMMETRIC = Nat("symmetric", _guarded("fully-random"), mapping="address-and-port-dependent")
+MAPPING = Nat("mapping", _guarded("fully-random", rule="ct status dnat accept;"), mapping="address-and-port-dependent")
 CONE = Nat("cone", _cone, filtering="endpoint-independent")
 HAIRPIN = Nat("hairpin", _cone_with_hairpin, filtering="endpoint-independent", hairpin=True)
 NO_UDP_NAT = Nat("no-udp", _guarded(rule=NO_UDP), mapping="none", filtering="everything")

@@ -28,7 +28,13 @@ def test_any_part_can_be_changed(root: StateFolder) -> None:
     file.change({"mtu": 1420})
     file.change({"disable_dns": True, "wireguard_port": 51820})
     file.change({})
-    assert file.kept == {"wireguard_port": 51820, "mtu": 1420, "disable_routes": False, "disable_dns": True}
+    assert file.kept == {
+        "wireguard_port": 51820,
+        "mtu": 1420,
+        "disable_routes": False,
+        "disable_dns": True,
+        "disable_port_mapping": False,
+    }
     assert PreferencesFile(root).kept == file.kept
     assert stat.S_IMODE((root.path / "preferences.json").stat().st_mode) == 0o600
 

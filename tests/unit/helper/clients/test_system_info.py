@@ -55,7 +55,13 @@ def test_a_machine_without_os_release_still_has_a_name(monkeypatch: pytest.Monke
 
 
 def test_what_the_person_does_not_want_is_said_and_nothing_else() -> None:
-    wanted: Preferences = {"wireguard_port": 51820, "mtu": 1420, "disable_routes": False, "disable_dns": False}
+    wanted: Preferences = {
+        "wireguard_port": 51820,
+        "mtu": 1420,
+        "disable_routes": False,
+        "disable_dns": False,
+        "disable_port_mapping": False,
+    }
     assert system_meta("alice", [], wanted) == system_meta("alice", [])
     flags = system_meta("alice", [], {**wanted, "disable_routes": True}).flags
     assert (flags.disableClientRoutes, flags.disableServerRoutes, flags.disableDNS) == (True, False, False)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from helper.preferences import changed
+from helper.preferences import DEFAULTS, changed
 from helper.recorder import Recorder
 from protocol.errors import CoveyError, ProfileUnknown
 from protocol.join_link import ServerLocation
@@ -120,7 +120,7 @@ class ScriptedController:
         self.owners: dict[str, int] = {}
         self.uids: list[int | None] = []
         self.recorder = Recorder()
-        self.preferred: Preferences = {"wireguard_port": 0, "mtu": 0, "disable_routes": False, "disable_dns": False}
+        self.preferred: Preferences = {**DEFAULTS}
 
     async def up(self, request: UpRequest, uid: int | None = None) -> None:
         self.calls.append(request)
