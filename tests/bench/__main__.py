@@ -24,6 +24,8 @@ BENCHES = {
     "direct-throughput": "tests.bench.throughput:run_direct",
     "relayed-throughput": "tests.bench.throughput:run_relayed",
     "idle": "tests.bench.idle:run",
+    "recovery": "tests.bench.recovery:run",
+    "recovery-relay": "tests.bench.recovery:run_relay",
     "turn-rate": "tests.bench.turn_rate:run",
     "tray": "tests.bench.tray:run",
 }

@@ -120,7 +120,7 @@ class Member:
     """
 
     node: Node
-    wireguard: str = "auto"
+    wireguard: str = os.environ.get("COVEY_LAB_WIREGUARD", "auto")
     log_level: str = "info"
     clock: float = 0.0
     folder: Path = field(init=False)

@@ -18,9 +18,9 @@ ANSWERING = 8.0  # seconds of answers after which a peer surely is reached
 HOLE = 2.5  # seconds between two answers, one ping a second, after which answering begins anew
 SLOW_AGAIN = 10.0  # seconds more for recovery on a line that loses or delays
 AGREE = 20.0  # seconds for both ends to say the same of their path: direct paths are found again and again meanwhile
-STEADY = 6.0  # seconds since when both call a path direct, after which the server must carry nothing of it
 CARRIED = 3  # packets of a tunnel in CARRIED_WITHIN seconds by the server that prove a relay: a straggler is none
 CARRIED_WITHIN = 5.0
+STEADY = CARRIED_WITHIN + 4.0  # seconds since when both call a path direct: before these packets, and still when told next
 BACK_OFF = 25.0  # seconds after an outage of 20 s until a helper tries the server again at the latest: delays double up to then
 BEFORE_OUTAGE = 15.0  # seconds before an outage in which a fault may not have been recovered from yet
 API = 1.0  # seconds in which the local API answers
@@ -140,15 +140,13 @@ class Judge:
 
     def explains(self, pair: Pair, now: float) -> bool:
         """A fault that cuts the tunnel is in force, or has not been recovered from in the time it may take."""
-        if now < self.tunnels[pair].settled_at or any(
-            began.fault.nature.cuts and pair in began.pairs for began in self.in_force.values()
-        ):
+        if now < self.tunnels[pair].settled_at or self._misses_the_server(pair, now):
             return True
-        return self._needs_the_server(pair) and now < self._outage_until
+        return any(began.fault.nature.cuts and pair in began.pairs for began in self.in_force.values())
 
-    def _needs_the_server(self, pair: Pair) -> bool:
+    def _misses_the_server(self, pair: Pair, now: float) -> bool:
         """It lost its path while nobody could signal."""
-        return self.tunnels[pair].touched_at > self._outage_since - BEFORE_OUTAGE
+        return now < self._outage_until and self.tunnels[pair].touched_at > self._outage_since - BEFORE_OUTAGE
 
     def relayed_lately(self, now: float) -> frozenset[Pair]:
         """The tunnels that an outage of the server cuts."""
@@ -219,7 +217,13 @@ class Judge:
         lies = is_fresh and view.state == "Connected" and now - view.state_since > LIE and silent > LIE and not explained
         found += self._say("connected-but-silent", where, lies, f"called {view.state} by {view.path}, no answer for {last:.1f} s")
         answering = now - view.answering_since > ANSWERING and last < HOLE
-        denies = is_fresh and answering and view.state != "Connected" and now - view.state_since > LIE
+        denies = (
+            is_fresh
+            and answering
+            and not self._misses_the_server(pair, now)
+            and view.state != "Connected"
+            and now - view.state_since > LIE
+        )
         found += self._say("answers-but-not-connected", where, denies, f"answers, but is called {view.state or 'nothing'}")
         back = self.views[other, one]
         if one < other and is_fresh and now - back.told_at < FRESH:
@@ -229,7 +233,7 @@ class Judge:
     def _look_at_paths(self, pair: Pair, view: View, back: View, where: str, explained: bool, now: float) -> list[Violation]:
         tunnel = self.tunnels[pair]
         since = max(view.path_since, back.path_since)
-        packets = sum(count for at, count in tunnel.carried if at > now - CARRIED_WITHIN)
+        packets = sum(count for at, count in tunnel.carried if FRESH <= now - at < FRESH + CARRIED_WITHIN)
         direct = view.path == back.path == "P2P" and now - since > STEADY
         found = self._say(
             "direct-by-server", where, direct and packets >= CARRIED, f"both call it P2P, the server carried {packets} packets"

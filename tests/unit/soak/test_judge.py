@@ -91,11 +91,20 @@ def test_what_is_called_direct_is_not_carried_by_the_server() -> None:
     story = Story()
     story.go_on(20)
     story.tell(Carried(TUNNEL, 1))
-    story.go_on(1)
+    story.go_on(10)
     assert story.found == []
     story.tell(Carried(TUNNEL, 4))
-    story.go_on(1)
+    story.go_on(5)
     assert story.found == ["direct-by-server"]
+
+
+def test_a_path_that_changes_is_told_a_moment_later() -> None:
+    story = Story()
+    story.go_on(20)
+    story.tell(Carried(TUNNEL, 4))
+    story.go_on(2)
+    story.go_on(20, paths=("Relayed", "Relayed"))
+    assert story.found == []
 
 
 def test_both_ends_agree_on_their_path_sooner_or_later() -> None:
