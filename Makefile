@@ -5,7 +5,7 @@ AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo -E)
 PROTOS := protocol/management.proto protocol/signalexchange.proto
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: help setup tools generate check test unit lab demo bench soak clean
+.PHONY: help setup tools generate check test unit lab demo bench soak lab-kernel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make lab     only the network laboratory (root); ONLY=... is pytest's -k"
 	@echo "make bench   measure, compare, write build/bench.json (root); ONLY=name,... for a part"
 	@echo "make soak    30 minutes under random faults (root); MINUTES=, SEED=, PEERS= choose others"
+	@echo "make lab-kernel  a part of the lab with WireGuard in the kernel, in a virtual machine; ONLY= as above, or BENCH=name,..."
 	@echo "make check   ruff, mypy for three systems, import-linter"
 
 setup: .venv/ready .venv/generated
@@ -61,6 +62,10 @@ bench: setup tools
 
 soak: setup tools
 	@$(AS_ROOT) $(BIN)/python -m tests.soak --minutes $(or $(MINUTES),30) --peers $(or $(PEERS),6) $(if $(SEED),--seed $(SEED))
+
+lab-kernel: setup tools
+	@$(PREREQUISITES) kernel
+	@$(AS_ROOT) $(BIN)/python -m tests.lab.kernel $(if $(BENCH),--bench $(BENCH)) $(if $(ONLY),--only "$(ONLY)")
 
 clean:
 	rm -rf .venv build protocol/generated *.egg-info

@@ -217,13 +217,8 @@ class Judge:
         lies = is_fresh and view.state == "Connected" and now - view.state_since > LIE and silent > LIE and not explained
         found += self._say("connected-but-silent", where, lies, f"called {view.state} by {view.path}, no answer for {last:.1f} s")
         answering = now - view.answering_since > ANSWERING and last < HOLE
-        denies = (
-            is_fresh
-            and answering
-            and not self._misses_the_server(pair, now)
-            and view.state != "Connected"
-            and now - view.state_since > LIE
-        )
+        unproved = now - max(view.state_since, tunnel.settled_at) > LIE and not explained  # a frozen helper proves no path
+        denies = is_fresh and answering and unproved and view.state != "Connected"
         found += self._say("answers-but-not-connected", where, denies, f"answers, but is called {view.state or 'nothing'}")
         back = self.views[other, one]
         if one < other and is_fresh and now - back.told_at < FRESH:
