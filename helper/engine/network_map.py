@@ -31,12 +31,16 @@ class RemotePeer:
 
 @dataclass(frozen=True, slots=True)
 class NetworkMap:
-    """Attributes: address: ours, with the overlay's prefix length."""
+    """Attributes:
+    address: ours, with the overlay's prefix length.
+    wants_lazy: the server asks to connect peers only while there is traffic.
+    """
 
     serial: int
     address: IPInterface
     fqdn: str
     peers: dict[PublicKey, RemotePeer]
+    wants_lazy: bool = False
 
 
 def read_address(config: wire.PeerConfig) -> IPInterface:
@@ -61,7 +65,8 @@ def read_network_map(message: wire.NetworkMap, own: PublicKey) -> NetworkMap:
         if peer.key != own:
             peers[peer.key] = peer
             taken.update((network, peer.key.text) for network in peer.allowed_ips)
-    return NetworkMap(message.Serial, address, message.peerConfig.fqdn, peers)
+    config = message.peerConfig
+    return NetworkMap(message.Serial, address, config.fqdn, peers, config.LazyConnectionEnabled)
 
 
 def _read_peer(entry: wire.RemotePeerConfig, taken: dict[IPNetwork, str], own: IPAddress) -> RemotePeer:

@@ -33,6 +33,7 @@ from helper.netmon.monitor import watch
 from helper.netmon.snapshot import Snapshot
 from helper.netmon.wakefulness import HeldUp, Woke
 from helper.peer.events import Doubted, LocalChanged, SignalChanged, Signalled
+from helper.peer.lobby import open_lobby
 from helper.peer.messages import SignalMessage
 from helper.peer.runner import PeerRunner, Surroundings
 from helper.port_mapping.port_mapping import PortMapping
@@ -50,6 +51,7 @@ log = logging.getLogger(__name__)
 
 POLL = 1.0  # seconds between looks at WireGuard's counters
 REFRESH = 0.5  # seconds that a status waits for newer counters
+LAZY_FROM = 100  # peers: with more, only those that something is sent to hold a connection
 TIDY = 60.0  # seconds between two looks at who may send to us by the relay
 POLL_CLOSELY = 0.02  # while a handshake is awaited or a path has just changed
 
@@ -88,6 +90,7 @@ class Session:
         self.connected = asyncio.Event()  # management and signal have both been up once
         self._loop = asyncio.get_running_loop()
         self._mux, self._notes = Mux(), LocalNotes(self.recorder)
+        self._lazy = False  # peers are connected only while there is traffic
         self._device_id = secrets.token_bytes(8)
 
     async def run(self) -> None:
@@ -97,7 +100,7 @@ class Session:
             plan.name, plan.private_key, plan.port, (self.management.address,), plan.mtu, backend=plan.backend
         )
         async with open_device(settings, self._ledger) as device:
-            with self._open_tap(device.port) as tap:
+            with self._open_tap(device.port) as tap, open_lobby(device.port) as lobby:
                 relay = Relay(
                     wireguard_port=device.port, on_stun=self._on_relay_stun, on_change=self._local_changed, inject=tap.inject
                 )
@@ -109,6 +112,7 @@ class Session:
                     device=device,
                     relay=relay,
                     mux=self._mux,
+                    lobby=lobby,
                     send_stun=self._send_stun,
                     send_signal=self.signalling.send,
                     source_for=network.source_for,
@@ -214,6 +218,7 @@ class Session:
         assert self.parts is not None
         self.fqdn = new.fqdn or self.fqdn
         gone, added, renamed = changes(before.peers if before else {}, new.peers)
+        self._set_lazy(new.wants_lazy or len(new.peers) >= LAZY_FROM)
         for key in gone:
             self._remove_peer(key)
         for remote in added:
@@ -224,8 +229,16 @@ class Session:
             log.info("network map %d: %d peers (%d new, %d gone)", new.serial, len(new.peers), len(added), len(gone))
         self._callbacks.on_change()
 
+    def _set_lazy(self, lazy: bool) -> None:
+        if lazy != self._lazy:
+            self._lazy = lazy
+            for runner in self.peers.values():
+                runner.set_lazy(lazy)
+
     def _add_peer(self, remote: RemotePeer, parts: _Parts) -> None:
-        self.peers[remote.key] = PeerRunner(remote, parts.around, parts.network.view, signal_up=self.signalling.link.is_up)
+        self.peers[remote.key] = PeerRunner(
+            remote, parts.around, parts.network.view, signal_up=self.signalling.link.is_up, lazy=self._lazy
+        )
 
     def _remove_peer(self, key: PublicKey) -> None:
         runner, parts = self.peers.pop(key), self.parts
@@ -342,7 +355,7 @@ class Session:
         """Take back what peers that left, and former candidates, may still do at our relay."""
         while True:
             await asyncio.sleep(TIDY)
-            wanted = {ip for runner in self.peers.values() for ip in runner.connection.relay_peers}
+            wanted = {ip for runner in self.peers.values() for ip in runner.connection.sessions.relay_peers}
             for ip in relay.permitted - wanted:
                 relay.forget(ip)
 

@@ -22,6 +22,7 @@ from protocol.version import VERSION
 NOT_UP = Verdict("checking", "The tunnel is being set up.")
 NOWHERE: api.Ends = {"local": "", "remote": ""}
 PEER_STATUS = {
+    State.IDLE: "Idle",
     State.CALLING: "Connecting",
     State.CHECKING: "Connecting",
     State.SHAKING_HANDS: "Connecting",

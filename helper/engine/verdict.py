@@ -70,6 +70,8 @@ def verdict(own: Report, theirs: Report | None, facts: Facts) -> Verdict:
             return Verdict("direct", f"Connected directly to {facts.name}.")
         case State.SHAKING_HANDS:
             return _without_handshake(own, theirs, facts)
+        case State.IDLE:
+            return Verdict("idle", f"Nothing is sent to {facts.name}; it is connected as soon as something is.")
         case State.CHECKING:
             return _checking(own, theirs, facts)
         case _:

@@ -15,6 +15,7 @@ from protocol.addresses import Address, IPAddress
 
 
 class State(Enum):
+    IDLE = "idle"  # a lazy peer that nothing is sent to
     CALLING = "calling"  # our offers are not answered
     CHECKING = "checking"  # credentials are exchanged, no pair works yet
     SHAKING_HANDS = "shaking hands"  # a path is there, WireGuard's handshake is not
@@ -74,12 +75,17 @@ class Doubted:
 
 
 @dataclass(frozen=True, slots=True)
+class TrafficWaits:
+    """WireGuard has something to send to this peer, which has no path."""
+
+
+@dataclass(frozen=True, slots=True)
 class TimePassed:
     pass
 
 
 SourceFor = Callable[[IPAddress], IPAddress | None]
-Event = LocalChanged | SignalChanged | Signalled | StunReceived | Counted | Doubted | TimePassed
+Event = LocalChanged | SignalChanged | Signalled | StunReceived | Counted | Doubted | TrafficWaits | TimePassed
 
 
 # ---- actions

@@ -1,10 +1,11 @@
-"""One ICE session with a peer: our agent, and what names the two ends. Pure."""
+"""ICE sessions with a peer: our agent, and what names the two ends. Pure."""
 
 import secrets
 from dataclasses import dataclass, field
 
 from helper.ice.agent import Agent, Credentials
 from helper.peer.events import SourceFor
+from protocol.addresses import IPAddress
 
 
 @dataclass(slots=True)
@@ -25,3 +26,41 @@ class IceSession:
         """A session with credentials that nobody has seen yet."""
         own, tie_breaker = Credentials(secrets.token_hex(8), secrets.token_hex(16)), secrets.randbits(64)
         return cls(Agent(own, controlling=controlling, tie_breaker=tie_breaker, source_for=source_for))
+
+
+class Sessions:
+    """The session of now, and the former one while that still carries traffic.
+
+    Attributes:
+        restarts: how often a new one was begun.
+    """
+
+    def __init__(self, *, controlling: bool, source_for: SourceFor) -> None:
+        self._controlling, self._source_for = controlling, source_for
+        self.current = IceSession.begin(controlling=controlling, source_for=source_for)
+        self.former: IceSession | None = None
+        self.restarts = 0
+
+    def all(self) -> list[IceSession]:
+        return [self.current] if self.former is None else [self.current, self.former]
+
+    def renew(self) -> None:
+        """Begin a new session; the present one stays as long as it carries traffic."""
+        if self.current.agent.selected is not None:
+            self.former = self.current
+        self.current = IceSession.begin(controlling=self._controlling, source_for=self._source_for)
+        self.restarts += 1
+
+    @property
+    def none_has_a_path(self) -> bool:
+        return all(one.agent.selected is None for one in self.all())
+
+    @property
+    def ufrags(self) -> tuple[str, ...]:
+        return tuple(session.agent.local.ufrag for session in self.all())
+
+    @property
+    def relay_peers(self) -> set[IPAddress]:
+        """Who may have to reach us by our relay."""
+        pairs = (pair for session in self.all() for pair in session.agent.pairs.values())
+        return {pair.remote.address.ip for pair in pairs if pair.base.is_relay}

@@ -28,11 +28,13 @@ from helper.peer.events import (
     State,
     StunReceived,
     TimePassed,
+    TrafficWaits,
     UsePath,
 )
 from helper.peer.messages import Answer, Offer, SignalMessage
 from helper.peer.notes import PeerNotes
 from helper.peer.report import Correspondence, Report
+from helper.peer.lobby import Lobby
 from helper.recorder import Recorder
 from helper.relay.path import RelayPath
 from helper.relay.relay import Relay
@@ -45,6 +47,7 @@ log = logging.getLogger(__name__)
 
 FORMER_RELAY_PATH_LIFETIME = 3.0  # seconds that a proxy lives on after its path was left, for late packets
 PERSISTENT_KEEPALIVE = 25  # seconds
+INITIATION_LIFETIME = 5.0  # seconds until WireGuard makes another: Rekey-Timeout (WireGuard paper, section 6.1)
 WATCH_SWITCH = 2.0  # seconds after a change of path in which the endpoint is watched closely
 
 
@@ -60,6 +63,7 @@ class Surroundings:
     device: Device
     relay: Relay
     mux: Mux
+    lobby: Lobby
     send_stun: SendStunFunction
     send_signal: Callable[[PublicKey, SignalMessage], None]
     source_for: SourceFor
@@ -78,7 +82,7 @@ class PeerLog(logging.LoggerAdapter[logging.Logger]):
 class PeerRunner:
     """Runs the connection to one peer until `close`."""
 
-    def __init__(self, remote: RemotePeer, around: Surroundings, view: LocalView, *, signal_up: bool) -> None:
+    def __init__(self, remote: RemotePeer, around: Surroundings, view: LocalView, *, signal_up: bool, lazy: bool = False) -> None:
         self.remote, self._around = remote, around
         self._loop = asyncio.get_running_loop()
         self._log = PeerLog(log, {"peer": remote.key.short})
@@ -89,6 +93,7 @@ class PeerRunner:
             source_for=around.source_for,
             now=self._loop.time(),
             signal_up=signal_up,
+            lazy=lazy,
         )
         self.correspondence = Correspondence()
         self.endpoint: Address | None = None  # where WireGuard shall send
@@ -101,6 +106,8 @@ class PeerRunner:
         self._watch_until = 0.0
         self._wanted: asyncio.Queue[UsePath | LeavePath] = asyncio.Queue()
         self._worker = asyncio.create_task(self._drive_device(), name=f"peer {remote.key.short}")
+        self._initiation: tuple[bytes, float] | None = None  # the last that WireGuard made for want of a path, and when
+        around.lobby.register(remote.key, self._on_initiation)
         self._register()
         self._carry_out(self.connection.start(self._loop.time()))
         self._schedule()
@@ -171,6 +178,7 @@ class PeerRunner:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
+        self._around.lobby.unregister(self.remote.key)
         for ufrag in self._registered:
             self._around.mux.unregister(ufrag)
         self._worker.cancel()
@@ -181,6 +189,14 @@ class PeerRunner:
 
     def _on_stun(self, message: stun.Message, source: Address, base: Base) -> None:
         self.handle(StunReceived(message, source, base))
+
+    def _on_initiation(self, data: bytes) -> None:
+        self._initiation = data, self._loop.time()
+        self.handle(TrafficWaits())
+
+    def set_lazy(self, lazy: bool) -> None:
+        self._carry_out(self.connection.set_lazy(lazy, self._loop.time()))
+        self._schedule()
 
     def _on_time(self) -> None:
         self._timer = None
@@ -216,7 +232,7 @@ class PeerRunner:
                     self._leave(action)
 
     def _register(self) -> None:
-        wanted = self.connection.ufrags
+        wanted = self.connection.sessions.ufrags
         for ufrag in set(self._registered) - set(wanted):
             self._around.mux.unregister(ufrag)
         for ufrag in wanted:
@@ -272,17 +288,29 @@ class PeerRunner:
     # ---- WireGuard, one call after the other
 
     async def _drive_device(self) -> None:
-        await self._call(self._around.device.set_peer(self._settings(None, 0)))
+        device, lobby = self._around.device, self._around.lobby.endpoint
+        await self._call(device.set_peer(self._settings(lobby, 0)))
         while True:
-            action, device = await self._wanted.get(), self._around.device
+            action = await self._wanted.get()
             if isinstance(action, LeavePath):
-                await self._call(device.set_peer(self._settings(None, 0), afresh=True))
-            elif self.endpoint is None:
+                await self._call(device.set_peer(self._settings(lobby, 0), afresh=True))
+            elif self.endpoint is None or action.await_handshake:
                 continue
-            elif action.afresh:
-                await self._call(device.set_peer(self._settings(self.endpoint, PERSISTENT_KEEPALIVE), afresh=True))
-            elif not action.await_handshake:
+            elif not action.afresh or self._has_initiation():
                 await self._call(device.set_endpoint(self.remote.key, self.endpoint, PERSISTENT_KEEPALIVE))
+                if action.afresh:
+                    self._send_initiation(action.pair)
+            else:
+                await self._call(device.set_peer(self._settings(self.endpoint, PERSISTENT_KEEPALIVE), afresh=True))
+
+    def _has_initiation(self) -> bool:
+        return self._initiation is not None and self._loop.time() - self._initiation[1] < INITIATION_LIFETIME
+
+    def _send_initiation(self, pair: Pair) -> None:
+        """Send what waited for a path: setting the peer up anew would lose what WireGuard keeps for it."""
+        if self._initiation is not None:
+            self._around.send_stun(SendStun(self._initiation[0], pair.base, pair.remote.address))
+            self._initiation = None
 
     async def _call(self, call: Any) -> None:
         try:

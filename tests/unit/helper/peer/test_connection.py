@@ -151,7 +151,7 @@ def test_when_no_pair_works_a_new_session_is_tried() -> None:
     world = World(loss=1.0)
     alice, _ = meet(world, "port", "port")
     world.run(CHECKS_TIMEOUT * 3)
-    assert alice.connection.restarts >= 1
+    assert alice.connection.sessions.restarts >= 1
     assert alice.connection.path is None
 
 
@@ -181,8 +181,8 @@ def test_whatever_gets_lost_and_whoever_restarts_they_end_on_the_same_path(
         return agreed(alice, bob, kind)
 
     assert world.run(120, counted)
-    world.run(10)
-    assert agreed(alice, bob, kind)
+    world.run(150)  # a direct path that lost more than the relay by chance has proved itself again by then
+    assert world.run(60, counted)
     assert same_path(alice, bob)
 
 
@@ -220,7 +220,7 @@ def test_a_peer_that_does_without_ice_is_remembered_as_such() -> None:
     world = World()
     alice, _ = meet(world, "port", "port")
     assert alice.connection.handle(Signalled(Offer(Description(None))), world.now) == []
-    assert alice.connection.without_ice
+    assert alice.connection.other.without_ice
 
 
 def test_a_flood_of_new_sessions_makes_us_begin_one_a_second_at_most() -> None:
@@ -229,7 +229,7 @@ def test_a_flood_of_new_sessions_makes_us_begin_one_a_second_at_most() -> None:
     for number in range(200):
         flood = Description(Credentials(f"ufrag{number}", "password"), number.to_bytes(5), device=b"d")
         alice.connection.handle(Signalled(Offer(flood)), world.now + number * 0.01)
-    assert alice.connection.restarts <= 3
+    assert alice.connection.sessions.restarts <= 3
 
 
 def test_other_candidates_are_offered_again_when_signalling_is_back() -> None:

@@ -35,7 +35,7 @@ def test_whoever_says_goodbye_is_not_shown_connected_any_more() -> None:
     world, alice, bob = connected()
     leave(world, bob)
     assert (alice.connection.state, alice.kind) == (State.CALLING, "none")
-    assert alice.connection.farewell == bob.connection.goodbye
+    assert alice.connection.other.farewell == bob.connection.goodbye
 
 
 def test_wireguard_forgets_where_it_was() -> None:
@@ -67,7 +67,7 @@ def test_it_comes_back_with_its_next_offer() -> None:
     world.run(60)
     again = come_back(world, bob)
     assert world.run(3, lambda: all(host.connection.state is State.CONNECTED for host in (alice, again)))
-    assert alice.connection.farewell is None
+    assert alice.connection.other.farewell is None
 
 
 def test_a_goodbye_that_is_later_than_the_return_ends_nothing() -> None:
@@ -77,7 +77,7 @@ def test_a_goodbye_that_is_later_than_the_return_ends_nothing() -> None:
     assert world.run(20, lambda: all(host.connection.state is State.CONNECTED for host in (alice, again)))
     alice.handle(Signalled(bob.connection.goodbye))
     assert alice.connection.state is State.CONNECTED
-    assert alice.connection.farewell is None
+    assert alice.connection.other.farewell is None
 
 
 def test_it_counts_in_the_middle_of_a_new_session_too() -> None:
@@ -96,7 +96,7 @@ def test_offers_and_answers_that_the_goodbye_overtook_do_not_bring_it_back() -> 
     alice.signalled.clear()
     alice.handle(Signalled(late))
     assert alice.connection.state is State.CALLING
-    assert alice.connection.farewell is not None
+    assert alice.connection.other.farewell is not None
     assert not alice.signalled
 
 
@@ -106,13 +106,13 @@ def test_a_goodbye_from_someone_never_met_says_why_nobody_answers() -> None:
     alice.start()
     alice.handle(Signalled(Goodbye(b"unheard of")))
     assert alice.connection.state is State.CALLING
-    assert alice.connection.farewell is not None
+    assert alice.connection.other.farewell is not None
 
 
 def test_a_stock_peer_that_goes_idle_is_not_shown_connected_and_comes_back() -> None:
     world, alice, bob = connected()
     alice.hear(to_body(GoIdle()).SerializeToString())
     assert (alice.connection.state, alice.kind) == (State.CALLING, "none")
-    assert alice.connection.farewell == GoIdle()
+    assert alice.connection.other.farewell == GoIdle()
     assert world.run(20, lambda: all(host.connection.path is not None for host in (alice, bob)))
-    assert alice.connection.farewell is None
+    assert alice.connection.other.farewell is None

@@ -1,0 +1,60 @@
+"""What the other side has said so far, and which of its words come too late to count. Pure."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from helper.ice.candidates import Candidate
+from helper.peer.messages import Description, GoIdle, Goodbye, Trickle
+
+REMEMBERED = 8  # former sessions, and devices that said goodbye
+EARLY = 32  # candidates that came before the offer they belong to
+
+
+@dataclass(slots=True)
+class OtherSide:
+    """Attributes:
+    farewell: its last word, until it calls again.
+    without_ice: it asks for a relay of a kind that we do not speak.
+    """
+
+    farewell: Goodbye | GoIdle | None = None
+    without_ice: bool = False
+    _device: bytes | None = None
+    _retired: deque[bytes] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    _gone: deque[bytes] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    _early: deque[Trickle] = field(default_factory=lambda: deque(maxlen=EARLY))
+
+    def is_late(self, description: Description) -> bool:
+        """Say whether an offer or answer is of a session that is over, or of a device that went down."""
+        is_over = description.session is not None and description.identity in self._retired
+        return is_over or description.device in self._gone
+
+    def retire(self, identity: bytes | None) -> None:
+        """Nothing of this session counts from now on."""
+        if identity is not None:
+            self._retired.append(identity)
+
+    def left(self, farewell: Goodbye | GoIdle) -> bool:
+        """Take a farewell; False for one of another device than the present one: it came late and says nothing about this one."""
+        if isinstance(farewell, Goodbye):
+            self._gone.append(farewell.device)
+            if self._device not in (None, farewell.device):
+                return False
+        self.farewell = farewell
+        return True
+
+    def has_new_device(self, device: bytes | None) -> bool:
+        """Take the name of its WireGuard device; True if it began anew and knows no session with us."""
+        if device is None or device == self._device:
+            return False
+        former, self._device = self._device, device
+        return former is not None
+
+    def came_early(self, trickle: Trickle) -> None:
+        self._early.append(trickle)
+
+    def take_early(self, ufrag: str) -> list[Candidate]:
+        """Candidates that came before the offer of this session did."""
+        found = [trickle.candidate for trickle in self._early if trickle.ufrag in (ufrag, None)]
+        self._early.clear()
+        return found
