@@ -32,6 +32,7 @@ class Call(NamedTuple):
 
 
 STATUS = Call("GET", "/v1/status")
+PREFERENCES = Call("GET", "/v1/preferences")
 VERSION = Call("GET", "/v1/version")
 DOWN = Call("POST", "/v1/down", CHANGE_TIMEOUT)
 

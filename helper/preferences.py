@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, get_type_hints
+from typing import Any, get_origin, get_type_hints
 
 from helper.files import Files
 from helper.settings import StateFolder
@@ -13,14 +13,20 @@ VERSION = 1
 FILE = "preferences.json"
 PORTS = range(1024, 65536)
 MTUS = range(1280, 9001)  # bytes: what IPv6 demands (RFC 8200, section 5) up to jumbo frames
+KEEPALIVES = range(5, 111)  # seconds: WireGuard's session must be renewed from time to time (paper, section 6.1)
+MAX_INTERFACES, MAX_INTERFACE = 32, 15  # names, and characters in one (IFNAMSIZ)
 DEFAULTS: Preferences = {
     "wireguard_port": 0,
     "mtu": 0,
     "disable_routes": False,
     "disable_dns": False,
     "disable_port_mapping": False,
+    "keepalive": 0,
+    "interface_blacklist": [],
+    "lazy_connections": False,
 }
-KINDS = get_type_hints(Preferences)
+KINDS = {name: get_origin(kind) or kind for name, kind in get_type_hints(Preferences).items()}
+WORDS = {bool: "true or false", int: "a whole number", list: "a list of names"}
 
 
 def changed(preferences: Preferences, changes: Any) -> Preferences:
@@ -31,13 +37,22 @@ def changed(preferences: Preferences, changes: Any) -> Preferences:
         if name not in KINDS:
             raise UsageError(f"The request has an unknown field: {str(name)[:40]!r}.")
         if type(value) is not KINDS[name]:
-            raise UsageError(f"The field {name} is not {'true or false' if KINDS[name] is bool else 'a whole number'}.")
+            raise UsageError(f"The field {name} is not {WORDS[KINDS[name]]}.")
     new: Preferences = {**preferences, **changes}
     if new["wireguard_port"] and new["wireguard_port"] not in PORTS:
         raise UsageError(f"The field wireguard_port is neither 0 nor from {PORTS[0]} to {PORTS[-1]}.")
     if new["mtu"] and new["mtu"] not in MTUS:
         raise UsageError(f"The field mtu is neither 0 nor from {MTUS[0]} to {MTUS[-1]} bytes.")
+    if new["keepalive"] and new["keepalive"] not in KEEPALIVES:
+        raise UsageError(f"The field keepalive is neither 0 nor from {KEEPALIVES[0]} to {KEEPALIVES[-1]} seconds.")
+    names = new["interface_blacklist"]
+    if len(names) > MAX_INTERFACES or not all(isinstance(name, str) and _is_interface(name) for name in names):
+        raise UsageError(f"The field interface_blacklist is no list of up to {MAX_INTERFACES} names of interfaces.")
     return new
+
+
+def _is_interface(name: str) -> bool:
+    return 0 < len(name) <= MAX_INTERFACE and name.isprintable() and not set(name) & set(" /,")
 
 
 class PreferencesFile:

@@ -86,6 +86,9 @@ class Preferences(TypedDict):
     disable_routes: bool
     disable_dns: bool
     disable_port_mapping: bool
+    keepalive: int  # seconds between keepalives of an idle connection; 0: Covey's own choice
+    interface_blacklist: list[str]  # interfaces that peers shall not be told of; `*` and `?` as in file names
+    lazy_connections: bool  # connect peers only while there is traffic, be they ever so few
 
 
 class ErrorBody(TypedDict):

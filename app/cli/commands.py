@@ -4,7 +4,7 @@ import json
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from app.cli.options import Argument, Group, Option
-from protocol.errors import CoveyError
+from protocol.errors import CoveyError, UsageError
 
 if TYPE_CHECKING:
     from protocol.local_api import UpRequest
@@ -20,6 +20,19 @@ Hostname = Annotated[str | None, Option("--hostname", "The name to have in the n
 Timeout = Annotated[float, Option("--timeout", "How long to wait for the connection.", "SECONDS", min=1, max=3600)]
 NoLogin = Annotated[bool, Option("--no-login", "Fail where you would have to sign in, for scripts.")]
 NoBrowser = Annotated[bool, Option("--no-browser", "Show a code to be typed on another device.")]
+Keepalive = Annotated[
+    int | None,
+    Option("--keepalive", "Seconds between packets that keep an idle connection open, 5 to 110; 0: as Covey likes.", "N"),
+]
+Blacklist = Annotated[
+    str | None,
+    Option("--interface-blacklist", "Interfaces that peers shall not be told of, as `eth1,vbox*`; `none` takes it back.", "A,B"),
+]
+Mtu = Annotated[int | None, Option("--mtu", "Largest packet in the tunnel, 1280 to 9000 bytes; 0: as Covey likes.", "BYTES")]
+Lazy = Annotated[
+    str | None,
+    Option("--lazy", "`on`: connect to a peer only while there is traffic. Always so with 100 peers and more.", "on|off"),
+]
 Json = Annotated[bool, Option("--json", "Print JSON, for scripts.")]
 JsonLines = Annotated[bool, Option("--json", "Print events as JSON, one a line, for scripts.")]
 Watch = Annotated[bool, Option("--watch", "Go on showing it as it changes.")]
@@ -49,14 +62,41 @@ class Connection(NamedTuple):
         return UpRequest(self.management_url, self.join, self.setup_key, self.hostname, timeout=self.timeout)
 
 
-def up(socket: str, *, connection: Connection, no_login: NoLogin = False, as_json: Json = False) -> None:
+class Tuning(NamedTuple):
+    """What `up` sets for this machine, and keeps; 0, `none` and `off` take it back."""
+
+    keepalive: Keepalive = None
+    interface_blacklist: Blacklist = None
+    mtu: Mtu = None
+    lazy: Lazy = None
+
+    @property
+    def settings(self) -> dict[str, object]:
+        found: dict[str, object] = {}
+        if self.keepalive is not None:
+            found["keepalive"] = self.keepalive
+        if self.mtu is not None:
+            found["mtu"] = self.mtu
+        if self.interface_blacklist is not None:
+            names = [name.strip() for name in self.interface_blacklist.split(",")]
+            found["interface_blacklist"] = [name for name in names if name not in ("", "none")]
+        if self.lazy is not None:
+            if self.lazy not in ("on", "off"):
+                raise UsageError("The option --lazy is followed by `on` or `off`.")
+            found["lazy_connections"] = self.lazy == "on"
+        return found
+
+
+def up(socket: str, *, connection: Connection, tuning: Tuning, no_login: NoLogin = False, as_json: Json = False) -> None:
     """Connect this machine. The first time say where to: --join LINK, or --management-url with or without a setup key.
 
-    Where the server wants to know who you are, you sign in with a browser, here or on another device.
+    Where the server wants to know who you are, you sign in with a browser, here or on another device. Settings such as --mtu
+    are kept until they are set anew.
     """
     from app.cli.connect import connect
 
-    connect(socket, connection.request, connection.setup_key_file, may_sign_in=not no_login, as_json=as_json)
+    settings = tuning.settings
+    connect(socket, connection.request, connection.setup_key_file, may_sign_in=not no_login, as_json=as_json, settings=settings)
 
 
 def login(socket: str, *, connection: Connection, no_browser: NoBrowser = False, as_json: JsonLines = False) -> int | None:

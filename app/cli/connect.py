@@ -7,10 +7,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app.cli.words import own_name, plain
-from app.local_call import STATUS, ask, up
+from app.local_call import PREFERENCES, STATUS, ask, up
 from protocol.errors import CoveyError, LoginNeeded, SetupKeyMalformed, UsageError
 from protocol.join_link import JoinLink, ServerLocation
 from protocol.local_api import StatusDocument, UpRequest
@@ -18,15 +18,29 @@ from protocol.local_api import StatusDocument, UpRequest
 if TYPE_CHECKING:
     import threading
 
+Settings = dict[str, Any]  # some of protocol.local_api.Preferences
 MAX_KEY_FILE = 4096  # bytes
 SHOW_AFTER = 0.1  # seconds; what is over sooner does not wait for imports that only draw
 LOOK_EVERY, LOOK_TIMEOUT = 0.3, 1.0  # seconds between two looks at how far it got, and that each may take
 SETUP_KEY = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
-def connect(socket: str, wanted: UpRequest, setup_key_file: str | None, *, may_sign_in: bool, as_json: bool) -> None:
-    """Bring the machine up, with the person where the server wants one, and say the outcome in one line."""
+def connect(
+    socket: str,
+    wanted: UpRequest,
+    setup_key_file: str | None,
+    *,
+    may_sign_in: bool,
+    as_json: bool,
+    settings: Settings | None = None,
+) -> None:
+    """Bring the machine up, with the person where the server wants one, and say the outcome in one line.
+
+    `settings` are kept for later times too.
+    """
     request = completed(wanted, setup_key_file)
+    if settings:
+        ask(socket, PREFERENCES._replace(method="POST", body=settings))
     try:
         with progress(socket):
             ask(socket, up(request))

@@ -60,13 +60,14 @@ def _is_plain(text: str) -> bool:
 
 
 def _value(parameter: Parameter, text: str) -> Any | None:
-    if parameter.kind not in (int, float):
+    kind = int if parameter.kind == int | None else parameter.kind
+    if kind not in (int, float):
         return text
     whole, point, part = text.partition(".")
-    digits = [whole, part] if point and parameter.kind is float else [text]
+    digits = [whole, part] if point and kind is float else [text]
     if not all(each.isascii() and each.isdecimal() and len(each) <= MAX_DIGITS for each in digits):
         return None
-    number, declared = parameter.kind(text), parameter.declared
+    number, declared = kind(text), parameter.declared
     if isinstance(declared, Option):
         too_small = declared.min is not None and number < declared.min
         too_large = declared.max is not None and number > declared.max

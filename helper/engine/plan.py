@@ -12,6 +12,7 @@ from protocol.join_link import ServerLocation
 from protocol.keys import PrivateKey
 from protocol.local_api import Preferences
 
+KEEPALIVE = 25  # seconds; NATs keep UDP mappings for 30 s or more
 MTU = 1280  # bytes: what IPv6 demands of a link (RFC 8200, section 5); with WireGuard's own bytes nearly every path has room
 
 
@@ -43,6 +44,16 @@ class Plan:
     @property
     def mtu(self) -> int:
         return self.preferences["mtu"] or MTU
+
+    @property
+    def keepalive(self) -> int:
+        """Seconds."""
+        return self.preferences["keepalive"] or KEEPALIVE
+
+    @property
+    def hidden_interfaces(self) -> frozenset[str]:
+        """Those that peers are not told of: our own and what the person named."""
+        return frozenset({self.name, *self.preferences["interface_blacklist"]})
 
 
 @dataclass(slots=True)

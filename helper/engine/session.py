@@ -113,6 +113,7 @@ class Session:
                     relay=relay,
                     mux=self._mux,
                     lobby=lobby,
+                    keepalive=plan.keepalive,
                     send_stun=self._send_stun,
                     send_signal=self.signalling.send,
                     source_for=network.source_for,
@@ -141,7 +142,7 @@ class Session:
                     enabled=not plan.preferences["disable_port_mapping"],
                 )
                 self.parts, self.was_up = _Parts(device, tap, relay, network, around, outlook, upkeep, mapping), True
-                snapshot = await take_snapshot(frozenset({device.name}))
+                snapshot = await take_snapshot(plan.hidden_interfaces)
                 network.set_snapshot(snapshot)
                 mapping.network_changed(snapshot)
                 self._configure(plan.login.netbirdConfig)
@@ -201,7 +202,7 @@ class Session:
         return frozenset(address.ip for address in snapshot.addresses) if snapshot else frozenset()
 
     async def _watch_network(self, parts: _Parts) -> None:
-        await watch(frozenset({parts.device.name}), self._network_changed, known=parts.network.snapshot)
+        await watch(self.plan.hidden_interfaces, self._network_changed, known=parts.network.snapshot)
 
     async def _watch_device(self, device: Device) -> None:
         reason = await device.wait_lost()
@@ -218,7 +219,7 @@ class Session:
         assert self.parts is not None
         self.fqdn = new.fqdn or self.fqdn
         gone, added, renamed = changes(before.peers if before else {}, new.peers)
-        self._set_lazy(new.wants_lazy or len(new.peers) >= LAZY_FROM)
+        self._set_lazy(self.plan.preferences["lazy_connections"] or new.wants_lazy or len(new.peers) >= LAZY_FROM)
         for key in gone:
             self._remove_peer(key)
         for remote in added:

@@ -28,8 +28,9 @@ ATTEMPTS = 3
 async def take_snapshot(exclude: frozenset[str]) -> Snapshot:
     """Look at addresses and default routes of this network namespace.
 
-    Left out are the interfaces in `exclude` (our own tunnel), loopback, other VPNs, what has no carrier, and the bridges and
-    cables of containers, unless a route through a gateway leads over them: then they are how this machine reaches the world.
+    Left out are the interfaces in `exclude` (our own tunnel, and what a person named, by patterns as of file names), loopback,
+    other VPNs, what has no carrier, and the bridges and cables of containers, unless a route through a gateway leads over them:
+    then they are how this machine reaches the world.
     """
     async with AsyncIPRoute() as netlink:
         links = await _dump(netlink.link)
@@ -64,7 +65,7 @@ def is_ignored(name: str, kind: str | None, exclude: frozenset[str], uplinks: fr
         kind: `wireguard`, `veth`, `bridge` and so on; None for hardware.
         uplinks: interfaces with a route through a gateway.
     """
-    if name in exclude or kind in VPN_KINDS or _matches(name, VPN_NAMES):
+    if _matches(name, exclude) or kind in VPN_KINDS or _matches(name, VPN_NAMES):
         return True
     return name not in uplinks and _matches(name, CONTAINER_NAMES)
 

@@ -46,7 +46,6 @@ from protocol.keys import PrivateKey, PublicKey, is_controlling
 log = logging.getLogger(__name__)
 
 FORMER_RELAY_PATH_LIFETIME = 3.0  # seconds that a proxy lives on after its path was left, for late packets
-PERSISTENT_KEEPALIVE = 25  # seconds
 INITIATION_LIFETIME = 5.0  # seconds until WireGuard makes another: Rekey-Timeout (WireGuard paper, section 6.1)
 WATCH_SWITCH = 2.0  # seconds after a change of path in which the endpoint is watched closely
 
@@ -64,6 +63,7 @@ class Surroundings:
     relay: Relay
     mux: Mux
     lobby: Lobby
+    keepalive: int  # seconds
     send_stun: SendStunFunction
     send_signal: Callable[[PublicKey, SignalMessage], None]
     source_for: SourceFor
@@ -297,11 +297,11 @@ class PeerRunner:
             elif self.endpoint is None or action.await_handshake:
                 continue
             elif not action.afresh or self._has_initiation():
-                await self._call(device.set_endpoint(self.remote.key, self.endpoint, PERSISTENT_KEEPALIVE))
+                await self._call(device.set_endpoint(self.remote.key, self.endpoint, self._around.keepalive))
                 if action.afresh:
                     self._send_initiation(action.pair)
             else:
-                await self._call(device.set_peer(self._settings(self.endpoint, PERSISTENT_KEEPALIVE), afresh=True))
+                await self._call(device.set_peer(self._settings(self.endpoint, self._around.keepalive), afresh=True))
 
     def _has_initiation(self) -> bool:
         return self._initiation is not None and self._loop.time() - self._initiation[1] < INITIATION_LIFETIME

@@ -20,6 +20,7 @@ from app.screens.main_window import MainWindow
 from app.screens.settings_dialog import SettingsDialog, Values
 from app.screens.troubleshoot import TroubleshootDialog
 from app.state import AppState, Doing, Failure, Helper
+from helper.preferences import DEFAULTS
 from protocol.local_api import PeerStatus, StatusDocument
 from tests.unit.helper.local_api.scripted import peer, relayed, status_document
 
@@ -90,13 +91,7 @@ def window_of(state: AppState) -> MainWindow:
 def dialogs(state: AppState) -> dict[str, Callable[[], QWidget]]:
     def settings() -> QWidget:
         dialog = SettingsDialog()
-        preferences = {
-            "wireguard_port": 0,
-            "mtu": 1400,
-            "disable_routes": False,
-            "disable_dns": False,
-            "disable_port_mapping": False,
-        }
+        preferences = {**DEFAULTS, "mtu": 1400}
         dialog.show_values(Values(True, False, frozenset({"back"}), preferences), "https://203.0.113.10:443")  # type: ignore[arg-type]
         return dialog
 

@@ -15,6 +15,7 @@ from app.login.prompt import OnPrompt, Prompt
 from app.model import AppModel
 from app.state import AppState, Doing, Failure, Helper
 from helper.local_api.listener import serve
+from helper.preferences import DEFAULTS
 from protocol.errors import LoginNeeded, ServerUnreachable, SignInRefused
 from protocol.local_api import Preferences, UpRequest
 from protocol.sign_in import SignInFlow
@@ -314,13 +315,7 @@ def test_preferences_are_read_and_changed_while_something_else_goes_on(folder: P
             there.model.connect_()
             there.model.read_preferences()
             await until(lambda: there.model.state.preferences is not None, there.model.changed)
-            wanted: Preferences = {
-                "wireguard_port": 51999,
-                "mtu": 1400,
-                "disable_routes": True,
-                "disable_dns": False,
-                "disable_port_mapping": False,
-            }
+            wanted: Preferences = {**DEFAULTS, "wireguard_port": 51999, "mtu": 1400, "disable_routes": True}
             there.model.prefer(wanted)
             await until(lambda: there.model.state.preferences == wanted, there.model.changed)
             assert there.model.state.doing is Doing.CONNECTING

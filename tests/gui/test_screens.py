@@ -22,19 +22,14 @@ from app.screens.troubleshoot import TroubleshootDialog, report
 from app.screens.words import PeerRow
 from app.state import AppState, Failure, Helper
 from app.tray.view import Action, Do
+from helper.preferences import DEFAULTS
 from protocol.join_link import JoinLink, ServerLocation
 from protocol.local_api import PeerStatus, Preferences, UpRequest
 from tests.gui.gallery import HOSTILE, NOW, Asked, answering, dialogs, states, window_of
 from tests.unit.helper.local_api.scripted import peer, relayed, status_document
 
 LINK = str(JoinLink(ServerLocation(("203.0.113.10",), 443, bytes(range(32))), "5b6c8e1d-0000-4000-8000-000000000000"))
-PREFERENCES: Preferences = {
-    "wireguard_port": 0,
-    "mtu": 0,
-    "disable_routes": False,
-    "disable_dns": False,
-    "disable_port_mapping": False,
-}
+PREFERENCES: Preferences = DEFAULTS
 
 pytestmark = pytest.mark.usefixtures("app")
 

@@ -163,3 +163,24 @@ def test_twenty_machines_all_reach_each_other_through_one_port_each(lab: Lab) ->
 def _with_peers(member: Member, count: int) -> Status | None:
     status = member.status()
     return status if status["peers"]["connected"] == count else None
+
+
+def test_a_lazy_peer_is_connected_by_the_first_packet_which_is_not_lost(lab: Lab) -> None:
+    # given    both connect only while there is traffic
+    meeting = Meeting(lab, TWO_NATS.build(lab))
+    for member in meeting.members:
+        member.covey("up", "--lazy", "on", "--keepalive", "20")
+
+    def asleep() -> bool:
+        return all(one.peer(other).get("status") == "Idle" for one, other in meeting.both_ways())
+
+    # when, then    either side wakes the other
+    for one, other in meeting.both_ways():
+        wait_for("both sleep", asleep)
+        address = other.address
+        done = one.node.run("ping", "-n", "-c1", f"-W{PATIENCE:g}", address, check=False, timeout=2 * PATIENCE)
+        assert "1 received" in done.stdout, f"{one.name}: {done.stdout}"
+        meeting.settle(DIRECT)
+        for member in meeting.members:
+            member.covey("down")
+            member.covey("up")

@@ -107,6 +107,7 @@ class Host:
     relay: bool = True
     controlling: bool = False
     udp: bool = True
+    lazy: bool = False
     connection: PeerConnection = field(init=False)
     peer: "Host" = field(init=False)
     paths: list[UsePath] = field(default_factory=list)
@@ -122,7 +123,12 @@ class Host:
         self.received = 0
         self.device = self.name.encode()
         self.connection = PeerConnection(
-            controlling=self.controlling, view=self.view(), source_for=lambda _ip: self.ip, now=self.world.now, signal_up=True
+            controlling=self.controlling,
+            view=self.view(),
+            source_for=lambda _ip: self.ip,
+            now=self.world.now,
+            signal_up=True,
+            lazy=self.lazy,
         )
         self.world.hosts.append(self)
 

@@ -28,13 +28,7 @@ def test_any_part_can_be_changed(root: StateFolder) -> None:
     file.change({"mtu": 1420})
     file.change({"disable_dns": True, "wireguard_port": 51820})
     file.change({})
-    assert file.kept == {
-        "wireguard_port": 51820,
-        "mtu": 1420,
-        "disable_routes": False,
-        "disable_dns": True,
-        "disable_port_mapping": False,
-    }
+    assert file.kept == {**DEFAULTS, "wireguard_port": 51820, "mtu": 1420, "disable_dns": True}
     assert PreferencesFile(root).kept == file.kept
     assert stat.S_IMODE((root.path / "preferences.json").stat().st_mode) == 0o600
 
@@ -59,6 +53,12 @@ def test_the_limits_are_within(good: dict[str, Any]) -> None:
         ({"mtu": 1420.0}, "whole number"),
         ({"disable_dns": 1}, "true or false"),
         ({"disable_routes": None}, "true or false"),
+        ({"keepalive": 4}, "keepalive"),
+        ({"keepalive": 111}, "keepalive"),
+        ({"interface_blacklist": "eth0"}, "list of names"),
+        ({"interface_blacklist": ["a name with spaces"]}, "interface_blacklist"),
+        ({"interface_blacklist": ["sixteen-letters-"]}, "interface_blacklist"),
+        ({"interface_blacklist": [1]}, "interface_blacklist"),
         ({"exit_node": True}, "unknown field"),
         ([], "JSON object"),
         (None, "JSON object"),

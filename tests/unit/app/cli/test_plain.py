@@ -10,11 +10,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from app.cli.commands import COMMANDS, Connection
+from app.cli.commands import COMMANDS, Connection, Tuning
 from app.cli.full import program
 from app.cli.options import Command, Group, Option, call, parameters
 from app.cli.plain import read
 from app.local_call import DEFAULT_SOCKET
+from protocol.errors import UsageError
 from tests.unit.app.cli.conftest import Covey
 
 HEAVY = {"typer", "pydantic", "rich", "asyncio", "aiohttp"}
@@ -120,7 +121,21 @@ def test_values_reach_the_command_and_the_rest_keeps_its_default() -> None:
     assert reading is not None
     call(reading.command, "/tmp/s", reading.values)
     connection = Connection(hostname="laptop", timeout=2.5)
-    assert RECORDER.calls == [("up", "/tmp/s", {"connection": connection, "no_login": True, "as_json": False})]
+    expected = {"connection": connection, "tuning": Tuning(), "no_login": True, "as_json": False}
+    assert RECORDER.calls == [("up", "/tmp/s", expected)]
+
+
+def test_settings_are_read_and_taken_back() -> None:
+    words = "up --keepalive 20 --mtu 0 --interface-blacklist eth1,vbox* --lazy off"
+    reading = read(words.split(), COMMANDS)
+    assert reading is not None
+    assert reading.values == {"keepalive": 20, "mtu": 0, "interface_blacklist": "eth1,vbox*", "lazy": "off"}
+    settings = Tuning(**reading.values).settings
+    assert settings == {"keepalive": 20, "mtu": 0, "interface_blacklist": ["eth1", "vbox*"], "lazy_connections": False}
+    assert Tuning(interface_blacklist="none").settings == {"interface_blacklist": []}
+    assert Tuning().settings == {}
+    with pytest.raises(UsageError):
+        Tuning(lazy="maybe").settings  # noqa: B018
 
 
 @pytest.mark.parametrize("words", [["up"], ["down"], ["status"], ["status", "--json"], ["peers"], ["version"]])

@@ -6,6 +6,7 @@ import pytest
 from helper.clients import system_info
 from helper.clients.system_info import MAX_ADDRESSES, MAX_TEXT, system_meta
 from helper.netmon.snapshot import LocalAddress
+from helper.preferences import DEFAULTS
 from protocol.local_api import Preferences
 
 ADDRESSES = [
@@ -55,13 +56,7 @@ def test_a_machine_without_os_release_still_has_a_name(monkeypatch: pytest.Monke
 
 
 def test_what_the_person_does_not_want_is_said_and_nothing_else() -> None:
-    wanted: Preferences = {
-        "wireguard_port": 51820,
-        "mtu": 1420,
-        "disable_routes": False,
-        "disable_dns": False,
-        "disable_port_mapping": False,
-    }
+    wanted: Preferences = {**DEFAULTS, "wireguard_port": 51820, "mtu": 1420}
     assert system_meta("alice", [], wanted) == system_meta("alice", [])
     flags = system_meta("alice", [], {**wanted, "disable_routes": True}).flags
     assert (flags.disableClientRoutes, flags.disableServerRoutes, flags.disableDNS) == (True, False, False)
