@@ -72,7 +72,7 @@ class Outlook:
         pairs, direct = connection.session.agent.pairs.values(), _direct(connection)
         remotes = {pair.remote.address: pair.remote for pair in pairs if pair.remote.kind != "relay"}.values()
         answering = [now - pair.valid_since for pair in direct if pair.valid_since is not None]
-        farewell = connection.farewell
+        farewell = connection.other.farewell
         return Facts(
             name=runner.remote.fqdn.partition(".")[0] or "the peer",
             state=connection.state,
@@ -81,7 +81,7 @@ class Outlook:
             has_network=any(not base.is_relay for base in self._network.view.bases),
             signal_up=self._streams[-1].is_up,
             farewell="" if farewell is None else "offline" if isinstance(farewell, Goodbye) else "idle",
-            without_ice=connection.without_ice,
+            without_ice=connection.other.without_ice,
             pairs=len(pairs),
             direct_pairs=len(direct),
             answering_for=max(answering, default=0.0),

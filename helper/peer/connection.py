@@ -39,8 +39,8 @@ from helper.peer.events import (
 from helper.peer.handshake import HandshakeWait
 from helper.peer.ice_session import IceSession, Sessions
 from helper.peer.messages import Answer, Description, GoIdle, Goodbye, Offer, SignalMessage, Trickle
-from helper.peer.report import Report
 from helper.peer.other_side import OtherSide
+from helper.peer.report import Report
 from helper.wireguard.device import PeerStatistics
 from protocol.addresses import Address
 

@@ -31,10 +31,10 @@ from helper.peer.events import (
     TrafficWaits,
     UsePath,
 )
+from helper.peer.lobby import Lobby
 from helper.peer.messages import Answer, Offer, SignalMessage
 from helper.peer.notes import PeerNotes
 from helper.peer.report import Correspondence, Report
-from helper.peer.lobby import Lobby
 from helper.recorder import Recorder
 from helper.relay.path import RelayPath
 from helper.relay.relay import Relay
