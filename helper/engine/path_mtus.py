@@ -164,7 +164,7 @@ class PathMtus:
 
 def _agent_of(connection: PeerConnection, pair: Pair) -> Agent | None:
     """The agent that checks this pair, once it knows whom."""
-    for session in (connection.session, connection.former):
+    for session in (connection.session, connection.sessions.former):
         if session is not None and session.agent.remote is not None and session.agent.pairs.get(pair.key) is pair:
             return session.agent
     return None
