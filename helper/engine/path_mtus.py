@@ -22,7 +22,6 @@ from helper.tap.tap import Tap
 from protocol.addresses import Address, IPNetwork
 from protocol.keys import PublicKey
 
-BUSY = 100_000  # bytes sent between two looks at the counters
 AGAIN = 1.0  # seconds until a path that can't be asked now is looked at again
 
 log = logging.getLogger(__name__)
@@ -35,7 +34,8 @@ class _Watched:
     pair: Pair | None = None
     search: PathMtu | None = None
     mtu: int | None = None
-    sent: int = 0
+    sent: int = 0  # bytes, at the last look at the counters
+    received: int = 0
 
 
 class PathMtus:
@@ -76,13 +76,12 @@ class PathMtus:
         return min(deadlines, default=float("inf"))
 
     def look_at_traffic(self) -> None:
-        """Have paths checked sooner that carried data since the last call."""
+        """Have paths checked sooner that carried data since the last call, some seconds ago."""
         for key, watched in self._watched.items():
             counted = self._peers[key].connection.statistics if key in self._peers else None
             if counted is not None and watched.search is not None:
-                if counted.sent - watched.sent > BUSY:
-                    watched.search.used()
-                watched.sent = counted.sent
+                watched.search.counted(counted.sent - watched.sent, counted.received - watched.received)
+                watched.sent, watched.received = counted.sent, counted.received
 
     def _look_at(self, key: PublicKey, runner: PeerRunner, now: float) -> float:
         watched, pair = self._watched.setdefault(key, _Watched()), runner.connection.path

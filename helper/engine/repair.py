@@ -23,6 +23,7 @@ from helper.warnings import Warnings
 from helper.wireguard.device import Device
 from helper.wireguard.drift import Drift, KeyChanged, PeerChanged, PortChanged
 from protocol.addresses import IPInterface, IPNetwork
+from protocol.errors import CoveyError
 
 LOOK = 5.0  # seconds between two looks at WireGuard and the firewall
 LOOK_AT_INTERFACE = 30.0  # and at the interface, whose changes the kernel tells
@@ -228,14 +229,14 @@ class Repairer:
         if now < self._table_again or not self._needs_table(firewall, now):
             return
         is_first = self._table is None
-        if self._table is None:
-            self._table = self._ledger.record("nft-table", interface=self._device.name, table=table_name(self._device.name))
         try:
+            if self._table is None:
+                self._table = self._ledger.record("nft-table", interface=self._device.name, table=table_name(self._device.name))
             await firewall.put()
-        except (FirewallRefused, OSError) as error:
+        except (CoveyError, OSError) as error:
             self._table_again = now + TABLE_AGAIN
             self._refused(firewall, error)
-            if is_first:
+            if self._table is not None and is_first and not firewall.is_there():
                 self._ledger.forget(self._table.id)
                 self._table = None
             return
@@ -267,10 +268,10 @@ class Repairer:
             return
         try:
             await firewall.remove()
-        except (FirewallRefused, OSError) as error:
+            self._ledger.forget(self._table.id)
+            self._table = None
+        except (CoveyError, OSError) as error:
             log.warning("our firewall table stays for now: %s", error)
-            return
-        self._ledger.forget(self._table.id)
 
     # ---- telling
 

@@ -18,7 +18,7 @@ from helper.wireguard.device import Device
 from protocol.addresses import IPInterface
 from protocol.keys import PublicKey
 
-TRAFFIC = 10.0  # seconds between two looks at which paths carry data
+TRAFFIC = 2.0  # seconds between two looks at which paths carry data
 
 log = logging.getLogger(__name__)
 

@@ -23,6 +23,9 @@ class Firewall(Protocol):
     async def remove(self) -> None:
         """Take the table away. One that is gone already is no error. Raises FirewallRefused."""
 
+    def is_there(self) -> bool:
+        """Say whether any rule of ours is there, as far as can be known."""
+
     def is_intact(self) -> bool:
         """Say whether the table holds what `put` put there. Raises OSError when the system does not say."""
 

@@ -50,6 +50,9 @@ class LinuxFirewall:
     async def remove(self) -> None:
         await remove_table(self._table)
 
+    def is_there(self) -> bool:
+        return has_rules(self._table)
+
     def is_intact(self) -> bool:
         return self._put is None or read_rules(self._table) == self._put
 
@@ -65,10 +68,7 @@ class LinuxFirewall:
 
 async def remove_table(name: str) -> bool:
     """Remove a table of ours; False if there was nothing in it. Raises FirewallRefused."""
-    try:
-        was_there = bool(read_rules(name))
-    except OSError:
-        was_there = False
+    was_there = has_rules(name)
     await run_nft(f"table inet {name}\ndelete table inet {name}\n")
     return was_there
 
@@ -92,6 +92,14 @@ async def run_nft(text: str) -> None:
     if process.returncode:
         first = next((line for line in said.decode(errors="replace").splitlines() if line.strip()), "no reason")
         raise FirewallRefused(f"nftables refused our table: {first.strip()[:200]}")
+
+
+def has_rules(table: str) -> bool:
+    """Say whether a table has rules; False too if the kernel does not tell."""
+    try:
+        return bool(read_rules(table))
+    except OSError:
+        return False
 
 
 def read_rules(table: str) -> Rules:

@@ -19,6 +19,8 @@ OUTER_SIZES = (1500, 1492, 1480, 1460, 1440, 1420, 1400, 1380, 1360, 1340, 1320,
 
 ROUNDS = 3  # of probes of every size that is still in question
 IDLE_EVERY, BUSY_EVERY = 600.0, 30.0  # seconds until a settled size is checked again: without and with data on the path
+STALLED_EVERY = 5.0  # seconds while data goes out and nothing comes back, as when large packets are swallowed
+A_LARGE_PACKET, UPKEEP = 1000, 100  # bytes: less sent than the one is no data, less received than the other are keepalives
 UNKNOWN_FOR = (5.0, 120.0)  # seconds until a path that answered no size is asked again; doubling
 SETTLED = -1
 
@@ -89,10 +91,11 @@ class PathMtu:
         if all(one >= self._refused for one in self._asked):
             self.deadline = now
 
-    def used(self) -> None:
-        """The path carries data: that it became narrower should be noticed soon."""
-        if self._round == SETTLED and self.mtu is not None:
-            self.deadline = min(self.deadline, self._settled_at + BUSY_EVERY)
+    def counted(self, sent: int, received: int) -> None:
+        """Take in how many bytes the tunnel carried in the last seconds: that the path became narrower should be noticed soon."""
+        if self._round == SETTLED and self.mtu is not None and sent >= A_LARGE_PACKET:
+            pause = STALLED_EVERY if received < UPKEEP else BUSY_EVERY
+            self.deadline = min(self.deadline, self._settled_at + pause)
 
     def _check_sizes(self) -> list[int]:
         """The full size; for a narrower path also what passed, and the next size above."""

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helper.ice.path_mtu import BUSY_EVERY, IDLE_EVERY, ROUNDS, UNKNOWN_FOR, PathMtu, message_length, overhead, smaller_sizes
+from helper.ice.path_mtu import (
+    BUSY_EVERY,
+    IDLE_EVERY,
+    ROUNDS,
+    STALLED_EVERY,
+    UNKNOWN_FOR,
+    PathMtu,
+    message_length,
+    overhead,
+    smaller_sizes,
+)
 
 FULL = 1280
 IPV4 = smaller_sizes(FULL, overhead(is_ipv6=False, is_relayed=False))
@@ -77,8 +87,12 @@ def test_a_path_that_answers_nothing_is_not_called_narrow() -> None:
 def test_a_line_that_becomes_narrower_is_noticed_soon_when_data_flows() -> None:
     search = PathMtu(FULL, IPV4, 0.0)
     run(search, 0.0, FULL)
-    search.used()
+    search.counted(sent=148, received=92)  # a handshake
+    assert search.deadline == 0.04 + IDLE_EVERY
+    search.counted(sent=100_000, received=5000)
     assert search.deadline == 0.04 + BUSY_EVERY
+    search.counted(sent=1308, received=32)  # TCP repeats a large packet, and hears nothing but keepalives
+    assert search.deadline == 0.04 + STALLED_EVERY
     run(search, search.deadline, 1168)
     assert search.mtu == 1168
 
