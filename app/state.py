@@ -139,8 +139,8 @@ _ENDS = {"local": str, "remote": str}
 _PEER = {
     "fqdn": str, "ip": str, "publicKey": str, "status": str, "connectionType": str, "iceCandidateType": _ENDS,
     "iceCandidateEndpoint": _ENDS, "relayAddress": str, "lastWireguardHandshake": str, "transferReceived": int,
-    "transferSent": int, "latency": int, "lossPercent": (int, float), "pathSince": str, "reason": str,
-    "verdict": {"code": str, "sentence": str, "next": str},
+    "transferSent": int, "latency": int, "lossPercent": (int, float), "pathSince": str, "pathMtu": int,
+    "reason": str, "verdict": {"code": str, "sentence": str, "next": str},
 }  # fmt: skip
 _STATUS = {
     "daemonVersion": str, "daemonStatus": str, "notes": [str], "warnings": [_WARNING], "management": _LINK, "signal": _LINK,

@@ -168,6 +168,7 @@ class PeerStatus(TypedDict):
     latency: int  # nanoseconds, 0 while unknown
     lossPercent: float  # of the last checks on the path
     pathSince: str
+    pathMtu: int  # the largest packet that the tunnel takes to this peer, in bytes; 0 while it is not measured
     reason: str  # why it is relayed or not connected; empty for a direct path
     verdict: Verdict
 

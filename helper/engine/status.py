@@ -135,6 +135,7 @@ def _peer(runner: PeerRunner, session: Session, now: float, wall: float) -> api.
         "latency": int((pair.round_trip or 0) * 1e9) if pair else 0,
         "lossPercent": round(pair.loss_percent, 1) if pair else 0.0,
         "pathSince": iso(wall + connection.path_since),
+        "pathMtu": (session.parts.upkeep.mtus.mtu_of(remote.key) or 0) if session.parts else 0,
         "reason": "" if said.code == "direct" else said.sentence,
         "verdict": {"code": said.code, "sentence": said.sentence, "next": said.next},
     }

@@ -189,7 +189,7 @@ async def test_status_as_json_has_the_keys_that_scripts_rely_on(covey: Covey, co
     assert {
         "fqdn", "ip", "publicKey", "status", "connectionType", "iceCandidateType", "iceCandidateEndpoint", "relayAddress",
         "lastWireguardHandshake", "transferReceived", "transferSent", "latency", "pathSince", "lossPercent", "reason",
-        "verdict",
+        "verdict", "pathMtu",
     } == set(status["peers"]["details"][0])  # fmt: skip
 
 

@@ -49,6 +49,7 @@ def peer(name: str = "bob", number: int = 2, **changes: object) -> PeerStatus:
         "latency": 12_300_000,
         "lossPercent": 0.0,
         "pathSince": "2026-05-04T03:02:01Z",
+        "pathMtu": 1280,
         "reason": "",
         "verdict": {"code": "direct", "sentence": "Connected directly.", "next": ""},
     }
