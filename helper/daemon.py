@@ -10,6 +10,7 @@ from helper.journal.keep import kept
 from helper.local_api.listener import serve as serve_local_api
 from helper.netmon.sleep import watch as watch_sleep
 from helper.settings import StateFolder
+from helper.watchdog import guarded
 from protocol.version import VERSION
 
 log = logging.getLogger(__name__)
@@ -24,9 +25,14 @@ async def serve(state_dir: pathlib.Path, socket: pathlib.Path, options: Options)
     folder = StateFolder(state_dir)
     try:
         engine = Engine(folder, options)
-        async with kept(engine.recorder, state_dir, VERSION), serve_local_api(engine, socket):
+        async with (
+            kept(engine.recorder, state_dir, VERSION),
+            serve_local_api(engine, socket),
+            guarded(socket) as tell_ready,
+        ):
             await engine.start()
             log.info("the helper is ready at %s", socket)
+            tell_ready()
             watching = asyncio.create_task(watch_sleep(engine.felt), name="sleep")
             try:
                 await ended.wait()

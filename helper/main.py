@@ -1,6 +1,7 @@
 """The privileged helper's command line: `covey-helper run`."""
 
 import asyncio
+import json
 import logging
 import os
 import pathlib
@@ -10,6 +11,7 @@ from typing import Annotated
 import typer
 
 from protocol.errors import CoveyError
+from protocol.local_api import error_body
 from protocol.version import VERSION
 
 STATE_DIR = pathlib.Path("/var/lib/covey")
@@ -56,6 +58,32 @@ def run(
     except CoveyError as error:
         print(f"{error}\n{error.hint}", file=sys.stderr)
         raise typer.Exit(error.exit_code) from None
+
+
+@app.command()
+def cleanup(
+    state_dir: Annotated[pathlib.Path, typer.Option(help="The helper's folder, where its ledger lies.")] = pathlib.Path(
+        "/var/lib/covey"
+    ),
+    interface: Annotated[str, typer.Option(help="Name of the WireGuard interface, for when the ledger is damaged.")] = "covey0",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+) -> None:
+    """Put this machine's network back as it was, after a helper that was killed. Needs root, and that no helper runs."""
+    logging.basicConfig(level="ERROR", format="%(message)s", stream=sys.stderr)
+
+    from helper.cleanup import clean_up
+
+    try:
+        outcome = clean_up(state_dir, interface)
+    except CoveyError as error:
+        if as_json:
+            print(json.dumps({"error": error_body(error)}))
+        else:
+            print(f"{str(error)[:1].upper()}{str(error)[1:]}.\n{error.hint}", file=sys.stderr)
+        raise typer.Exit(error.exit_code) from None
+    print(outcome.to_json() if as_json else outcome)
+    if outcome.left:
+        raise typer.Exit(1)
 
 
 @app.command()

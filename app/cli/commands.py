@@ -39,6 +39,7 @@ Watch = Annotated[bool, Option("--watch", "Go on showing it as it changes.")]
 Follow = Annotated[bool, Option("--follow", "Go on showing what happens, after the last ten.")]
 OfPeer = Annotated[str | None, Option("--peer", "Only what is about this peer.", "NAME")]
 Since = Annotated[str | None, Option("--since", "Only what happened since: 30min, 2h, 1d, 07:30 or 2026-03-01T12:00.", "WHEN")]
+StateDir = Annotated[str | None, Option("--state-dir", "The helper's folder, if it is not at the usual place.", "DIR")]
 Count = Annotated[int, Option("-c --count", "How many pings.", "N", min=1)]
 Peer = Annotated[str, Argument("A peer's name, address or the beginning of its key.", "PEER")]
 Name = Annotated[str, Argument("The account's name on this machine: any text of up to 64 characters.", "NAME")]
@@ -169,6 +170,13 @@ def ping(socket: str, *, peer: Peer, count: Count = 4) -> int:
     return asyncio.run(ping_peer(socket, peer, count))
 
 
+def cleanup(socket: str, *, state_dir: StateDir = None, as_json: Json = False) -> None:
+    """Put this machine's network back as it was, after a helper that was killed. Works without the helper; needs root."""
+    from app.cli.cleanup import clean_up
+
+    clean_up(state_dir, as_json=as_json)
+
+
 def events(socket: str, *, follow: Follow = False, as_json: JsonLines = False, peer: OfPeer = None, since: Since = None) -> None:
     """Show what happened: networks, servers, every peer's paths, sleep, repairs. The helper keeps the last hours, always.
 
@@ -242,6 +250,7 @@ COMMANDS = Group(
         "peers": peers,
         "ping": ping,
         "events": events,
+        "cleanup": cleanup,
         "version": version,
         "profile": Group(
             "Keep several accounts on this machine; one of them is active.",

@@ -36,7 +36,11 @@ class Change:
 
 
 class Ledger:
-    """The changes that are not undone yet. One process at a time owns the file."""
+    """The changes that are not undone yet. One process at a time owns the file.
+
+    Attributes:
+        damaged: where a file that could not be read as one was put; None if it was in order.
+    """
 
     def __init__(self, path: Path) -> None:
         """Read the file. A damaged one is kept beside it as `NAME.damaged`, with a warning; the ledger then starts empty.
@@ -44,6 +48,7 @@ class Ledger:
         Raises StateUnreadable when the file is there but cannot be read.
         """
         self.path = path
+        self.damaged: Path | None = None
         self._changes: dict[str, Change] = {change.id: change for change in self._read()}
 
     def record(self, kind: str, **details: Detail) -> Change:
@@ -79,6 +84,7 @@ class Ledger:
         except ValueError as error:
             aside = self.path.with_name(self.path.name + ".damaged")
             os.replace(self.path, aside)
+            self.damaged = aside
             log.warning("the list of changes to this machine is damaged (%s); kept as %s", error, aside)
             return []
         except OSError as error:

@@ -8,6 +8,7 @@ import socket
 import stat
 import sys
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 BACKLOG = 128
 IDLE_TIMEOUT = 15.0  # seconds that an idle connection is kept
 SHUTDOWN_TIMEOUT = 1.0
+_LOOKUPS = ThreadPoolExecutor(4, "callers")  # of our own: names of servers that no DNS answers may hold up the loop's
 REST = 1.0  # seconds without accepting after it failed
 
 
@@ -96,7 +98,7 @@ async def _standing_of(request: web.Request) -> Standing:
         return Standing()  # it left
     if is_trusted(caller, os.geteuid(), None):
         return kernel.standing_of(caller)
-    return await asyncio.to_thread(kernel.standing_of, caller)
+    return await asyncio.get_running_loop().run_in_executor(_LOOKUPS, kernel.standing_of, caller)
 
 
 class _Door:
