@@ -47,6 +47,8 @@ def _head(status: StatusDocument) -> Table:
         )
     for note in status["notes"]:
         lines.add_row("", Text(sentence(note), "yellow"))
+    for warning in status["warnings"]:
+        lines.add_row("Warning", Text(sentence(warning["sentence"]), "yellow").append(f" {sentence(warning['next'])}", ""))
     if status["email"]:
         lines.add_row("Signed in as", _session(status))
     if status["profile"] not in ("", DEFAULT_PROFILE):
@@ -76,8 +78,13 @@ def _peers(status: StatusDocument, width: int) -> list[RenderableType]:
     if not peers["details"]:
         return [Text(f"\n{NO_PEERS}")] if status["ip"] else []
     title = Text(f"\nPeers: {peers['connected']} of {peers['total']} connected")
-    reasons = [Text(f"{short_name(peer)}: {sentence(peer['reason'])}", "dim") for peer in peers["details"] if peer["reason"]]
-    return [title, peer_table(peers["details"], width), *reasons]
+    return [title, peer_table(peers["details"], width), *(_why(peer) for peer in peers["details"] if peer["reason"])]
+
+
+def _why(peer: PeerStatus) -> Text:
+    """Why a path is what it is, and what to do about it."""
+    step = peer["verdict"]["next"]
+    return Text(f"{short_name(peer)}: {sentence(peer['reason'])}", "dim").append(f" {sentence(step)}" if step else "", "")
 
 
 def _row(peer: PeerStatus) -> list[RenderableType]:

@@ -27,6 +27,7 @@ class PeerDetail(QScrollArea):
         self._name.setWordWrap(True)
         self._copy = CopyButton("the machine's address")
         self._state, self._why = Text(name="State"), Text(name="Why", dim=True)
+        self._next = Text(name="What to do")
         self._chart = Chart()
         self._fields: dict[str, Text] = {}
         self._form = QFormLayout()
@@ -42,6 +43,7 @@ class PeerDetail(QScrollArea):
         layout.addLayout(address)
         layout.addWidget(self._state)
         layout.addWidget(self._why)
+        layout.addWidget(self._next)
         layout.addWidget(self._chart)
         layout.addLayout(self._form)
         layout.addStretch(1)
@@ -49,7 +51,7 @@ class PeerDetail(QScrollArea):
         self.show_peer(None, None, datetime.now().astimezone())
 
     def show_peer(self, peer: PeerStatus | None, history: History | None, now: datetime) -> None:
-        for widget in (self._address, self._copy, self._why, self._chart):
+        for widget in (self._address, self._copy, self._why, self._next, self._chart):
             widget.setVisible(peer is not None)
         if peer is None:
             self._name.setText("Choose a machine")
@@ -65,6 +67,8 @@ class PeerDetail(QScrollArea):
         self._state.setText(f"{row.state}{', ' + row.path.lower() if row.path != '-' else ''}{measured}")
         self._why.setText(one_line(sentence(peer["reason"]), 400))
         self._why.setVisible(bool(peer["reason"]))
+        self._next.setText(one_line(sentence(peer["verdict"]["next"]), 400))
+        self._next.setVisible(bool(peer["verdict"]["next"]))
         self._chart.show_history(history)
         for name, text in detail_fields(peer, now):
             if name not in self._fields:

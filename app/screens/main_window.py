@@ -24,11 +24,12 @@ from app.screens.parts import CopyButton, ElidedText, Heading, Text, centred
 from app.screens.peers import NOBODY, NOT_KNOWN, NOT_UP, PeerList
 from app.screens.problem import Problem, trouble_of
 from app.screens.sign_in import SignInProgress
+from app.screens.warning_strip import WarningStrip
 from app.screens.words import PeerRow, key_of
 from app.state import AppState, Doing
 from app.tray.icons import app_icon, tray_icon, variant_of_this_desktop
 from app.tray.names import one_line
-from app.tray.view import Action, Do, detail_lines, icon_of, own_address, own_name, state_line
+from app.tray.view import Action, Do, detail_lines, icon_of, own_address, own_name, shown_warnings, state_line
 
 ICON = 40  # pixels, before scaling
 LONGEST_NOTE = 300  # characters
@@ -64,6 +65,7 @@ class MainWindow(QMainWindow):
         self._who, self._copy = ElidedText(name="This machine", dim=True), CopyButton("this machine's address")
         self._connect = QPushButton()
         self._notes = Text(name="What else there is to know")
+        self._warnings = WarningStrip()
         self.peers, self._detail = PeerList(), PeerDetail()
         self.first_run, self._sign_in, self._problem = FirstRun(), SignInProgress(), Problem()
         self._pages = QStackedWidget()
@@ -86,7 +88,8 @@ class MainWindow(QMainWindow):
         self._who.show_text(one_line(who, 200))
         self._copy.text_to_copy = own_address(status) if status is not None else ""
         self._copy.setVisible(bool(self._copy.text_to_copy))
-        self._notes.setText("\n".join(detail_lines(state, now, LONGEST_NOTE)))
+        self._notes.setText("\n".join(detail_lines(state, now, LONGEST_NOTE, warnings=False)))
+        self._warnings.show_warnings(shown_warnings(state) if trouble_of(state) is None else [])
         self._notes.setVisible(bool(self._notes.text()) and trouble_of(state) is None)
         self._show_button()
         self._show_page()
@@ -215,6 +218,7 @@ class MainWindow(QMainWindow):
         layout.setContentsMargins(16, 14, 16, 14)
         layout.addLayout(head)
         layout.addWidget(self._notes)
+        layout.addWidget(self._warnings)
         layout.addSpacing(6)
         layout.addWidget(self._pages, 1)
         self.setCentralWidget(body)

@@ -39,12 +39,13 @@ def report(state: AppState, now: datetime) -> str:
     if status["networkMapSaved"]:
         lines.append("  The list of machines is an old one: the server has not been reached since the start.")
     lines += [f"  {sentence(note)}" for note in status["notes"]]
+    lines += [f"  {sentence(warning['sentence'])} {sentence(warning['next'])}" for warning in status["warnings"]]
     lines += ["", f"Machines: {status['peers']['connected']} of {status['peers']['total']} connected"]
     for peer in status["peers"]["details"]:
         path = path_word(peer)
         lines.append(f"  {short_name(peer)} {peer['ip']}: {state_text(peer)}{'' if path == '-' else ', ' + path.lower()}")
         if peer["reason"]:
-            lines.append(f"    {sentence(peer['reason'])}")
+            lines.append(f"    {sentence(peer['reason'])} {sentence(peer['verdict']['next'])}")
     return "\n".join(one_line(line.rstrip(), 400) if line else "" for line in lines)
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from app.cli.words import sentence, short_name
 from app.state import AppState, Doing, Helper, moment
 from app.tray.names import one_line
-from protocol.local_api import PeerStatus, StatusDocument
+from protocol.local_api import PeerStatus, StatusDocument, WarningBody
 from protocol.version import VERSION
 
 MAX_PEERS = 30  # in the menu; the window has them all
@@ -146,8 +146,11 @@ def state_line(state: AppState, now: datetime) -> str:
     return _tunnel_line(state, status) if status is not None else "Covey's helper does not fit this app"
 
 
-def detail_lines(state: AppState, now: datetime, longest: int = MAX_LINE) -> tuple[str, ...]:
-    """What else there is to say: why, what to do, how long the session lasts; each in so many characters."""
+def detail_lines(state: AppState, now: datetime, longest: int = MAX_LINE, *, warnings: bool = True) -> tuple[str, ...]:
+    """What else there is to say: why, what to do, how long the session lasts; each in so many characters.
+
+    `warnings` False: without the helper's, which are shown elsewhere.
+    """
     lines: list[str] = []
     status = state.status
     if state.fault is not None:
@@ -164,10 +167,17 @@ def detail_lines(state: AppState, now: datetime, longest: int = MAX_LINE) -> tup
             lines.append(status["error"]["sentence"])
             if not state.needs_sign_in:  # otherwise there is something to click that says what to do
                 lines.append(status["error"]["hint"])
+        if warnings:
+            lines += [warning["sentence"] for warning in shown_warnings(state)]
         lines += status["notes"]
         if status["daemonStatus"] not in ("NeedsLogin", "LoginFailed") and (countdown := session_line(status, now)):
             lines.append(countdown)
     return tuple(one_line(sentence(line), longest) for line in lines if line)
+
+
+def shown_warnings(state: AppState) -> list[WarningBody]:
+    """What the helper warns of, as far as it still means something."""
+    return state.status["warnings"] if state.status is not None and state.helper is Helper.ANSWERING and state.is_up else []
 
 
 def _is_news(state: AppState, status: StatusDocument) -> bool:
@@ -201,7 +211,8 @@ def _tunnel_line(state: AppState, status: StatusDocument) -> str:
         case "Connected":
             if not peers["total"]:
                 return "Connected, no other device yet"
-            return f"Connected by relay, {counted}" if _path_icon(status) is Icon.RELAYED else f"Connected, {counted}"
+            how = "Connected by relay" if _path_icon(status) is Icon.RELAYED else "Connected"
+            return f"{how} with a warning, {counted}" if shown_warnings(state) else f"{how}, {counted}"
         case "Connecting" if peers["connected"]:
             return f"Connected to {counted}; the server is not reached"
         case "Connecting":

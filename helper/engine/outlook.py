@@ -1,17 +1,22 @@
 """What this end knows of its own network and of each connection: its Report to a peer, and the Facts of a verdict."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from helper.diagnose.watch import NatWatch
 from helper.engine.link import Link
 from helper.engine.local_network import LocalNetwork
-from helper.engine.machine import Machine
+from helper.engine.network_map import read_address
+from helper.engine.plan import Plan
 from helper.engine.verdict import Facts, Verdict, verdict
+from helper.engine.warning_rules import Circumstances
 from helper.ice.candidates import Candidate, is_routed
 from helper.ice.pair import Pair
+from helper.netmon.others import Others
 from helper.peer.connection import PeerConnection
+from helper.peer.events import State
 from helper.peer.messages import Goodbye
 from helper.peer.report import MOST_PAIRS, Report
 from helper.peer.runner import PeerRunner
@@ -25,8 +30,8 @@ SYMMETRIC = "address-and-port-dependent"
 
 class Outlook:
     """Args:
-    port: WireGuard's.
-    streams: those to the servers; where one is up, TCP gets out.
+    others: what else runs on this machine.
+    streams: to management and signal; where one is up, TCP gets out.
     peers: all of them, as they come and go.
     """
 
@@ -35,14 +40,17 @@ class Outlook:
         network: LocalNetwork,
         relay: Relay,
         nat: NatWatch,
-        machine: Machine,
+        others: Callable[[], Others],
+        plan: Plan,
         port: int,
-        streams: tuple[Link, ...],
+        streams: tuple[Link, Link],
         peers: Mapping[PublicKey, PeerRunner],
     ) -> None:
-        self._network, self._relay, self._nat, self._machine, self._port = network, relay, nat, machine, port
-        self._streams, self._peers = streams, peers
+        self._network, self._relay, self._nat, self._others, self._port = network, relay, nat, others, port
+        self._plan, self._streams, self._peers = plan, streams, peers
         self._loop = asyncio.get_running_loop()
+        self._overlay = str(read_address(plan.login.peerConfig).network)
+        self._began = self._loop.time()
 
     def report(self, connection: PeerConnection) -> Report:
         """What we tell the other end of this connection."""
@@ -53,7 +61,7 @@ class Outlook:
             nat_filtering=_known(self._nat.kind.filtering),
             udp_blocked=self.is_udp_blocked,
             relay=relay.transport or "" if relay.relayed_address is not None else "",
-            in_other_vpn=bool(self._machine.other_vpn),
+            in_other_vpn=bool(self._others().other_vpn),
             has_ipv6=any(base.ip.version == 6 and is_routed(base.ip) for base in self._network.view.bases if not base.is_relay),
             version=VERSION,
             wireguard_port=self._port,
@@ -74,12 +82,12 @@ class Outlook:
         answering = [now - pair.valid_since for pair in direct if pair.valid_since is not None]
         farewell = connection.other.farewell
         return Facts(
-            name=runner.remote.fqdn.partition(".")[0] or "the peer",
+            name=_name(runner),
             state=connection.state,
             path=_kind(connection.path),
             age=now - connection.path_since,
-            has_network=any(not base.is_relay for base in self._network.view.bases),
-            signal_up=self._streams[-1].is_up,
+            has_network=self.has_network,
+            signal_up=self._streams[1].is_up,
             farewell="" if farewell is None else "offline" if isinstance(farewell, Goodbye) else "idle",
             without_ice=connection.other.without_ice,
             pairs=len(pairs),
@@ -91,6 +99,39 @@ class Outlook:
             clock_ahead=runner.correspondence.clock_ahead,
             relay_error=str(self._relay.error or ""),
         )
+
+    def circumstances(self, others: Others) -> Circumstances:
+        """How things are, for the warnings."""
+        now, (management, signal) = self._loop.time(), self._streams
+        states = [runner.connection for runner in self._peers.values()]
+        relay_down = self._relay.relayed_address is None and self._relay.error is not None
+        ends = self._plan.lease.ends
+        return Circumstances(
+            has_network=self.has_network,
+            management_down=self._down(management.is_up, management.since, now),
+            signal_down=self._down(signal.is_up, signal.since, now),
+            relay_down=self._down(not relay_down, self._relay.since, now),
+            udp_blocked=self.is_udp_blocked,
+            clocks=tuple(
+                (_name(runner), runner.correspondence.clock_ahead)
+                for runner in self._peers.values()
+                if runner.correspondence.theirs is not None and runner.connection.state is not State.CALLING
+            ),
+            others=others,
+            overlay=self._overlay,
+            port=self._port,
+            displaced=self._plan.displaced,
+            needs_paths=any(one.path is None or one.path.relays for one in states),
+            session_ends_in=None if ends is None else ends - time.time(),
+        )
+
+    @property
+    def has_network(self) -> bool:
+        """There is an address that others may reach, or at least a server is."""
+        return any(not base.is_relay for base in self._network.view.bases) or any(one.is_up for one in self._streams)
+
+    def _down(self, is_up: bool, since: float, now: float) -> float:
+        return 0.0 if is_up else now - max(since, self._began)
 
     @property
     def is_udp_blocked(self) -> bool:
@@ -115,6 +156,10 @@ class Outlook:
         """Both of us are seen at one public address, which is neither's own."""
         ours = {mapped.ip for base, mapped in self._network.gatherer.mapped.items() if mapped.ip != base.ip}
         return any(remote.kind == "srflx" and remote.address.ip in ours for remote in remotes)
+
+
+def _name(runner: PeerRunner) -> str:
+    return runner.remote.fqdn.partition(".")[0] or "the peer"
 
 
 def _direct(connection: PeerConnection) -> list[Pair]:

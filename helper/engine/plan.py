@@ -27,6 +27,7 @@ class Plan:
     Attributes:
         came_from_disk: login and map are those of an earlier time, so the server is asked anew before anything else.
         preferences: those in force when the session began.
+        displaced: who took WireGuard's former port, as a sentence; empty: nobody did.
         lease: until when the person's sign-in lets us in; whoever hears the server tells it.
     """
 
@@ -40,6 +41,7 @@ class Plan:
     came_from_disk: bool = False
     preferences: Preferences = field(default_factory=lambda: DEFAULTS)
     lease: Lease = field(default_factory=Lease)
+    displaced: str = ""
 
     @property
     def mtu(self) -> int:

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import secrets
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 
 from helper.clients.management import ManagementClient
@@ -16,7 +17,6 @@ from helper.clients.signal import signal_location
 from helper.diagnose.watch import NatWatch
 from helper.engine.local_network import LocalNetwork
 from helper.engine.local_notes import LocalNotes
-from helper.engine.machine import Machine
 from helper.engine.management import Management
 from helper.engine.network_map import NetworkMap, RemotePeer, changes
 from helper.engine.outlook import Outlook
@@ -24,12 +24,15 @@ from helper.engine.plan import Callbacks, Plan
 from helper.engine.servers import read_stun_servers, read_turn_servers
 from helper.engine.signalling import Signalling
 from helper.engine.upkeep import Upkeep
+from helper.engine.warning_watch import WarningWatch
 from helper.engine.watch_end import watch_end
 from helper.ice.agent import SendStun
 from helper.ice.mux import Mux
 from helper.ledger.ledger import Ledger
 from helper.netmon.linux import take_snapshot
 from helper.netmon.monitor import watch
+from helper.netmon.others import Others
+from helper.netmon.others_linux import look as look_around
 from helper.netmon.snapshot import Snapshot
 from helper.netmon.wakefulness import HeldUp, Woke
 from helper.peer.events import Doubted, LocalChanged, SignalChanged, Signalled
@@ -68,6 +71,7 @@ class _Parts:
     outlook: Outlook
     upkeep: Upkeep
     port_mapping: PortMapping
+    warnings: WarningWatch
     wake_poll: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -84,7 +88,6 @@ class Session:
         )
         self.peers: dict[PublicKey, PeerRunner] = {}
         self.nat = NatWatch(self._stun_servers, self._own_addresses, self.recorder, callbacks.on_change)
-        self.machine = Machine()
         self.parts: _Parts | None = None
         self.was_up = False  # the device has been up
         self.connected = asyncio.Event()  # management and signal have both been up once
@@ -106,7 +109,7 @@ class Session:
                 )
                 network = LocalNetwork(self._mux, self._send_stun, relay, device.port, self._device_id, self._local_changed)
                 streams = self.management.link, self.signalling.link
-                outlook = Outlook(network, relay, self.nat, self.machine, device.port, streams, self.peers)
+                outlook = Outlook(network, relay, self.nat, self._others, plan, device.port, streams, self.peers)
                 around = Surroundings(
                     private_key=plan.private_key,
                     device=device,
@@ -141,7 +144,8 @@ class Session:
                     self._callbacks.on_change,
                     enabled=not plan.preferences["disable_port_mapping"],
                 )
-                self.parts, self.was_up = _Parts(device, tap, relay, network, around, outlook, upkeep, mapping), True
+                watching = self._watch_warnings(outlook)
+                self.parts, self.was_up = _Parts(device, tap, relay, network, around, outlook, upkeep, mapping, watching), True
                 snapshot = await take_snapshot(plan.hidden_interfaces)
                 network.set_snapshot(snapshot)
                 mapping.network_changed(snapshot)
@@ -171,6 +175,7 @@ class Session:
                 group.create_task(self._watch_network(parts), name="network monitor")
                 group.create_task(self._watch_device(parts.device), name="device watch")
                 group.create_task(self.nat.run(), name="kind of NAT")
+                group.create_task(parts.warnings.run(), name="warnings")
                 group.create_task(self._tidy_permissions(parts.relay), name="permissions")
                 group.create_task(parts.upkeep.run(), name="upkeep")
         except BaseExceptionGroup as errors:
@@ -200,6 +205,17 @@ class Session:
     def _own_addresses(self) -> frozenset[IPAddress]:
         snapshot = self.parts.network.snapshot if self.parts else None
         return frozenset(address.ip for address in snapshot.addresses) if snapshot else frozenset()
+
+    def _watch_warnings(self, outlook: Outlook) -> WarningWatch:
+        overlay = self.management.address.network
+
+        def look() -> Awaitable[Others]:
+            return look_around(self.plan.name, overlay, self.parts.network.snapshot if self.parts else None)
+
+        return WarningWatch(outlook.circumstances, look, self.warnings)
+
+    def _others(self) -> Others:
+        return self.parts.warnings.others if self.parts else Others()
 
     async def _watch_network(self, parts: _Parts) -> None:
         await watch(self.plan.hidden_interfaces, self._network_changed, known=parts.network.snapshot)

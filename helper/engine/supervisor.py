@@ -55,6 +55,7 @@ class Supervisor:
         self.task: asyncio.Task[None] | None = None
         self.error: CoveyError | None = None
         self._retry: Retry | None = None
+        self._displaced = ""  # who took WireGuard's former port
 
     @property
     def is_running(self) -> bool:
@@ -74,7 +75,7 @@ class Supervisor:
     def keep(self, memory: Memory, server: ServerLocation, login: LoginResponse, client: ManagementClient | None) -> None:
         """Start a session and its supervision. Without a client it comes up from what was saved."""
         saved = None if client is not None else memory.saved_map()
-        self.error = None
+        self.error, self._displaced = None, ""
         self._make(memory, server, login, client, saved)
         self.task = asyncio.create_task(self._supervise(memory, server), name="session")
 
@@ -139,6 +140,7 @@ class Supervisor:
             came_from_disk=client is None,
             preferences=preferences,
             lease=memory.lease,
+            displaced=self._displaced,
         )
         callbacks = Callbacks(self._on_change, memory.save_map_soon, memory.save_login, memory.hear, self.recorder)
         self.session = Session(plan, client or self.client(memory, server, memory.settings.hostname), self._ledger, callbacks)
@@ -173,6 +175,7 @@ class Supervisor:
                 self.error = error
                 if not is_fixed:
                     memory.change(wireguard_port=0)
+                    self._displaced = str(error)
             except CoveyError as error:
                 log.warning("the tunnel ended: %s", error)
                 self.recorder.note("session", f"The tunnel ended: {error}.", error=error.code)

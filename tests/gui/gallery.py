@@ -48,6 +48,19 @@ def answering(status: StatusDocument) -> AppState:
     return AppState(Helper.ANSWERING, status, NOW.timestamp())
 
 
+def warned() -> StatusDocument:
+    why = "Relayed because both sides are behind a NAT that uses another port for each destination (symmetric)."
+    step = "Forward UDP port 51821 to phone on its router, or UDP port 51820 to this machine on this router."
+    phone = relayed("phone", 3)
+    phone["reason"], phone["verdict"] = why, {"code": "relayed-both-symmetric", "sentence": why, "next": step}
+    status = status_document(phone, *(one for one in usual_peers() if one["ip"] != phone["ip"]))
+    doctor, blocked = "`covey doctor` says where it fails; Covey tries on by itself.", "This network lets no UDP out."
+    away = "The signal server can't be reached. Tunnels stay up; machines that move or start can't find this one meanwhile."
+    said = [("signal-unreachable", away, doctor), ("udp-blocked", blocked, "Ask who runs it to let UDP out.")]
+    status["warnings"] = [{"code": c, "sentence": s, "next": n, "since": "2026-03-04T11:58:00Z"} for c, s, n in said]
+    return status
+
+
 def states() -> dict[str, AppState]:
     usual = status_document(*usual_peers())
     usual["email"], usual["sessionExpiresAt"] = "ada@example.org", "2026-03-04T15:20:00Z"
@@ -58,6 +71,7 @@ def states() -> dict[str, AppState]:
     outdated["daemonVersion"] = "0.0.9"
     return {
         "connected": answering(usual),
+        "warned": answering(warned()),
         "alone": answering(status_document()),
         "idle": answering(status_document(state="Idle")),
         "first-run": answering(fresh),
