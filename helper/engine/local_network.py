@@ -119,6 +119,11 @@ class LocalNetwork:
             self._resolving.cancel()
         self._resolving = self.spawn(self._resolve()) if len(self._resolved) < len(servers) else None
 
+    @property
+    def is_forwarded(self) -> bool:
+        """A router forwards WireGuard's port to us."""
+        return bool(self._forwarded)
+
     def set_mapped(self, base: IPAddress, mapped: Address | None) -> None:
         """Take up what a router forwards to our port at this address; None for nothing any more."""
         if mapped is None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from helper.diagnose.watch import NatWatch
@@ -15,6 +15,7 @@ from helper.engine.warning_rules import Circumstances
 from helper.ice.candidates import Candidate, is_routed
 from helper.ice.pair import Pair
 from helper.netmon.others import Others
+from helper.netmon.others_linux import look
 from helper.peer.connection import PeerConnection
 from helper.peer.events import State
 from helper.peer.messages import Goodbye
@@ -29,8 +30,10 @@ SYMMETRIC = "address-and-port-dependent"
 
 
 class Outlook:
-    """Args:
-    others: what else runs on this machine.
+    """Attributes:
+    others: what else runs on this machine, as last looked at.
+
+    Args:
     streams: to management and signal; where one is up, TCP gets out.
     peers: all of them, as they come and go.
     """
@@ -40,16 +43,15 @@ class Outlook:
         network: LocalNetwork,
         relay: Relay,
         nat: NatWatch,
-        others: Callable[[], Others],
         plan: Plan,
         port: int,
         streams: tuple[Link, Link],
         peers: Mapping[PublicKey, PeerRunner],
     ) -> None:
-        self._network, self._relay, self._nat, self._others, self._port = network, relay, nat, others, port
+        self._network, self._relay, self._nat, self._port = network, relay, nat, port
         self._plan, self._streams, self._peers = plan, streams, peers
         self._loop = asyncio.get_running_loop()
-        self._overlay = str(read_address(plan.login.peerConfig).network)
+        self._overlay, self.others = read_address(plan.login.peerConfig).network, Others()
         self._began = self._loop.time()
 
     def report(self, connection: PeerConnection) -> Report:
@@ -61,8 +63,10 @@ class Outlook:
             nat_filtering=_known(self._nat.kind.filtering),
             udp_blocked=self.is_udp_blocked,
             relay=relay.transport or "" if relay.relayed_address is not None else "",
-            in_other_vpn=bool(self._others().other_vpn),
+            in_other_vpn=bool(self.others.other_vpn),
+            port_mapped=self._network.is_forwarded,
             has_ipv6=any(base.ip.version == 6 and is_routed(base.ip) for base in self._network.view.bases if not base.is_relay),
+            hides_addresses=bool(self._plan.preferences["interface_blacklist"]),
             version=VERSION,
             wireguard_port=self._port,
             answering=min(MOST_PAIRS, sum(pair.is_valid for pair in direct)),
@@ -100,7 +104,11 @@ class Outlook:
             relay_error=str(self._relay.error or ""),
         )
 
-    def circumstances(self, others: Others) -> Circumstances:
+    async def look_around(self) -> None:
+        """See what else runs on this machine. Raises OSError."""
+        self.others = await look(self._plan.name, self._overlay, self._network.snapshot)
+
+    def circumstances(self) -> Circumstances:
         """How things are, for the warnings."""
         now, (management, signal) = self._loop.time(), self._streams
         states = [runner.connection for runner in self._peers.values()]
@@ -117,8 +125,8 @@ class Outlook:
                 for runner in self._peers.values()
                 if runner.correspondence.theirs is not None and runner.connection.state is not State.CALLING
             ),
-            others=others,
-            overlay=self._overlay,
+            others=self.others,
+            overlay=str(self._overlay),
             port=self._port,
             displaced=self._plan.displaced,
             needs_paths=any(one.path is None or one.path.relays for one in states),

@@ -9,7 +9,6 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Awaitable
 from dataclasses import dataclass, field
 
 from helper.clients.management import ManagementClient
@@ -31,8 +30,6 @@ from helper.ice.mux import Mux
 from helper.ledger.ledger import Ledger
 from helper.netmon.linux import take_snapshot
 from helper.netmon.monitor import watch
-from helper.netmon.others import Others
-from helper.netmon.others_linux import look as look_around
 from helper.netmon.snapshot import Snapshot
 from helper.netmon.wakefulness import HeldUp, Woke
 from helper.peer.events import Doubted, LocalChanged, SignalChanged, Signalled
@@ -109,7 +106,7 @@ class Session:
                 )
                 network = LocalNetwork(self._mux, self._send_stun, relay, device.port, self._device_id, self._local_changed)
                 streams = self.management.link, self.signalling.link
-                outlook = Outlook(network, relay, self.nat, self._others, plan, device.port, streams, self.peers)
+                outlook = Outlook(network, relay, self.nat, plan, device.port, streams, self.peers)
                 around = Surroundings(
                     private_key=plan.private_key,
                     device=device,
@@ -144,7 +141,7 @@ class Session:
                     self._callbacks.on_change,
                     enabled=not plan.preferences["disable_port_mapping"],
                 )
-                watching = self._watch_warnings(outlook)
+                watching = WarningWatch(outlook, self.warnings)
                 self.parts, self.was_up = _Parts(device, tap, relay, network, around, outlook, upkeep, mapping, watching), True
                 snapshot = await take_snapshot(plan.hidden_interfaces)
                 network.set_snapshot(snapshot)
@@ -205,17 +202,6 @@ class Session:
     def _own_addresses(self) -> frozenset[IPAddress]:
         snapshot = self.parts.network.snapshot if self.parts else None
         return frozenset(address.ip for address in snapshot.addresses) if snapshot else frozenset()
-
-    def _watch_warnings(self, outlook: Outlook) -> WarningWatch:
-        overlay = self.management.address.network
-
-        def look() -> Awaitable[Others]:
-            return look_around(self.plan.name, overlay, self.parts.network.snapshot if self.parts else None)
-
-        return WarningWatch(outlook.circumstances, look, self.warnings)
-
-    def _others(self) -> Others:
-        return self.parts.warnings.others if self.parts else Others()
 
     async def _watch_network(self, parts: _Parts) -> None:
         await watch(self.plan.hidden_interfaces, self._network_changed, known=parts.network.snapshot)

@@ -74,6 +74,8 @@ def verdict(own: Report, theirs: Report | None, facts: Facts) -> Verdict:
             return Verdict("idle", f"Nothing is sent to {facts.name}; it is connected as soon as something is.")
         case State.CHECKING:
             return _checking(own, theirs, facts)
+        case State.IDLE:
+            return Verdict("idle", f"There is no traffic with {facts.name}; the first packet connects.")
         case _:
             return _calling(facts)
 

@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from helper.engine.warning_rules import Circumstances, warnings_of
-from helper.netmon.others import Others
 from helper.warnings import Warnings
 
 log = logging.getLogger(__name__)
@@ -14,28 +13,27 @@ PERIOD = 2.0  # seconds
 LOOK_EVERY = 5  # periods between looks at what else runs on this machine
 
 
+class Scene(Protocol):
+    async def look_around(self) -> None: ...
+
+    def circumstances(self) -> Circumstances: ...
+
+
 class WarningWatch:
     """Raises and clears the warnings of `warning_rules`; those of others it leaves alone.
 
     Args:
-        circumstances: how things are now, given what else runs on this machine.
-        look: looks at that; may raise OSError.
-
-    Attributes:
-        others: what else runs on this machine, as last seen.
+        scene: tells how things are; looking around may raise OSError.
     """
 
-    def __init__(
-        self, circumstances: Callable[[Others], Circumstances], look: Callable[[], Awaitable[Others]], warnings: Warnings
-    ) -> None:
-        self.others = Others()
-        self._circumstances, self._look, self._warnings = circumstances, look, warnings
+    def __init__(self, scene: Scene, warnings: Warnings) -> None:
+        self._scene, self._warnings = scene, warnings
         self._raised: set[str] = set()
 
     async def run(self) -> None:
         while True:
             try:
-                self.others = await self._look()
+                await self._scene.look_around()
             except OSError as error:
                 log.debug("could not look at what else runs on this machine: %s", error)
             for _ in range(LOOK_EVERY):
@@ -44,7 +42,7 @@ class WarningWatch:
 
     def update(self) -> None:
         """Raise what is new, clear what is over."""
-        found = warnings_of(self._circumstances(self.others))
+        found = warnings_of(self._scene.circumstances())
         for notice in found:
             self._warnings.raise_(notice.code, notice.sentence, notice.next)
         codes = {notice.code for notice in found}

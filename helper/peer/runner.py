@@ -160,7 +160,9 @@ class PeerRunner:
 
     def _tell_news(self) -> None:
         """Tell a peer that we talk with what has changed since it was last told."""
-        if self.connection.state in (State.CALLING, State.SHAKING_HANDS) or not self.correspondence.may_tell(self._loop.time()):
+        if self.connection.state in (State.IDLE, State.CALLING, State.SHAKING_HANDS) or not self.correspondence.may_tell(
+            self._loop.time()
+        ):
             return
         if self.correspondence.is_news(self._around.report(self.connection)):
             self._around.send_signal(self.remote.key, self._own_report())

@@ -62,6 +62,7 @@ CASES: tuple[tuple[str, Report, Report | None, Facts], ...] = (
     ("no-relay-no-direct", own(relay=""), bob(relay=""), still(State.CHECKING)),
     ("no-relay-no-direct", own(relay=""), None, still(State.CHECKING, relay_error="no answer")),
     ("no-answer", US, None, still(State.CALLING)),
+    ("idle", US, None, still(State.IDLE)),
     ("farewell", US, BOB, still(State.CALLING, farewell="offline")),
     ("farewell", US, None, still(State.CALLING, farewell="idle")),
     ("signal-down", US, BOB, still(State.CALLING, signal_up=False)),

@@ -1,6 +1,6 @@
 """Which warnings follow from how things are, and that they come and go by themselves."""
 
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -12,6 +12,18 @@ from helper.netmon.snapshot import LocalAddress
 from helper.recorder import Recorder
 from helper.warnings import Warnings
 from protocol.addresses import Address
+
+
+@dataclass
+class Scene:
+    now: Circumstances
+
+    async def look_around(self) -> None:
+        pass
+
+    def circumstances(self) -> Circumstances:
+        return self.now
+
 
 TUNNEL = LocalAddress("tun0", Address.of("100.92.3.4", 0).ip, 16)
 CASES: dict[str, dict[str, Any]] = {
@@ -62,16 +74,12 @@ def test_warnings_go_when_their_cause_does_and_leave_others_alone() -> None:
     changes: list[None] = []
     warnings = Warnings(lambda: changes.append(None), Recorder())
     warnings.raise_("of-another-room", "Something.", "Do something.")
-    now = Circumstances(udp_blocked=True)
-
-    async def look() -> Others:
-        return Others()
-
-    watch = WarningWatch(lambda _: now, look, warnings)
+    scene = Scene(Circumstances(udp_blocked=True))
+    watch = WarningWatch(scene, warnings)
     watch.update()
     watch.update()
     assert {one.code for one in warnings.all()} == {"of-another-room", "udp-blocked"}
     assert len(changes) == 2
-    now = replace(now, udp_blocked=False)
+    scene.now = Circumstances()
     watch.update()
     assert [one.code for one in warnings.all()] == ["of-another-room"]
