@@ -8,12 +8,16 @@ import json
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from protocol.errors import CoveyError, HelperNotRunning, NoPermission, TimedOut, error_from_wire
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from protocol.local_api import UpRequest
+
+T = TypeVar("T")
 
 DEFAULT_SOCKET = "/run/covey/helper.sock"
 CONNECT_TIMEOUT = 3.0  # seconds
@@ -34,6 +38,7 @@ class Call(NamedTuple):
 STATUS = Call("GET", "/v1/status")
 PREFERENCES = Call("GET", "/v1/preferences")
 VERSION = Call("GET", "/v1/version")
+BUNDLE_TIMEOUT = 40.0  # seconds
 DOWN = Call("POST", "/v1/down", CHANGE_TIMEOUT)
 
 
@@ -42,8 +47,22 @@ def up(request: "UpRequest") -> Call:
     return Call("POST", "/v1/up", (request.timeout or UP_TIMEOUT) + CHANGE_TIMEOUT, request.to_json())
 
 
+def bundle(*, include_names: bool) -> Call:
+    """A report for whoever helps, as a ZIP file."""
+    return Call("POST", "/v1/debug/bundle", BUNDLE_TIMEOUT, {"include_names": include_names})
+
+
 def ask(path: str, call: Call) -> Any:
     """Ask the helper at this socket, and wait for the answer: a JSON object. Raises as HelperClient does."""
+    return _exchange(path, call, answer_of)
+
+
+def fetch(path: str, call: Call) -> bytes:
+    """The same for an answer that is a file."""
+    return _exchange(path, call, file_of)
+
+
+def _exchange(path: str, call: Call, read: "Callable[[bytes], T]") -> T:
     if sys.platform == "win32":
         raise HelperNotRunning("This version of Covey has no helper on Windows.", "Use it on Linux or macOS.")
     deadline = time.monotonic() + call.seconds
@@ -59,7 +78,7 @@ def ask(path: str, call: Call) -> Any:
                 if not piece:
                     break
                 raw += piece
-        return answer_of(bytes(raw))
+        return read(bytes(raw))
     except (OSError, ValueError) as error:
         raise failure_of(error, path) from None
 
@@ -89,6 +108,15 @@ def answer_of(raw: bytes) -> dict[str, Any]:
     told = told if isinstance(told, dict) else {}
     sentence = str(told.get("sentence") or "The helper refused this and did not say why.")
     raise error_from_wire(str(told.get("code")), sentence, str(told.get("hint") or ""))
+
+
+def file_of(raw: bytes) -> bytes:
+    """The answer's body, whatever it is. Raises as `answer_of`."""
+    head, _, body = raw.partition(b"\r\n\r\n")
+    if head.split(None, 2)[1:2] != [b"200"]:
+        answer_of(raw)
+        raise ValueError("no file")
+    return body
 
 
 def failure_of(error: OSError | ValueError, path: object) -> CoveyError:

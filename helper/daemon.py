@@ -1,6 +1,7 @@
 """The helper's wiring: the state folder, the engine, the local API, signals."""
 
 import asyncio
+import contextlib
 import logging
 import pathlib
 import signal
@@ -8,6 +9,7 @@ import signal
 from helper.engine.engine import Engine, Options
 from helper.journal.keep import kept
 from helper.local_api.listener import serve as serve_local_api
+from helper.log_file import logged
 from helper.netmon.sleep import watch as watch_sleep
 from helper.settings import StateFolder
 from helper.watchdog import guarded
@@ -23,7 +25,8 @@ async def serve(state_dir: pathlib.Path, socket: pathlib.Path, options: Options)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     folder = StateFolder(state_dir)
-    try:
+    with contextlib.closing(folder), logged(state_dir):
+        log.info("Covey %s", VERSION)
         engine = Engine(folder, options)
         async with (
             kept(engine.recorder, state_dir, VERSION),
@@ -40,5 +43,3 @@ async def serve(state_dir: pathlib.Path, socket: pathlib.Path, options: Options)
                 log.info("ending")
                 watching.cancel()
                 await engine.stop()
-    finally:
-        folder.close()

@@ -10,8 +10,10 @@ from typing import Annotated
 
 import typer
 
+from helper.log_file import LINE
 from protocol.errors import CoveyError
 from protocol.local_api import error_body
+from protocol.logs import FoldingHandler
 from protocol.version import VERSION
 
 STATE_DIR = pathlib.Path("/var/lib/covey")
@@ -45,7 +47,9 @@ def run(
         raise typer.BadParameter("is debug, info, warning or error", param_hint="--log-level")
     if not 1 <= len(interface) <= 15 or "/" in interface or interface.split() != [interface]:
         raise typer.BadParameter("is 1 to 15 characters without spaces or slashes", param_hint="--interface")
-    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter(LINE))
+    logging.basicConfig(level=log_level.upper(), handlers=[FoldingHandler(handler)])
     for library in ("asyncio", "grpc", "pyroute2"):  # their DEBUG is a line a netlink message
         logging.getLogger(library).setLevel(logging.WARNING)
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # what gRPC's core notes is ours to say
@@ -84,6 +88,22 @@ def cleanup(
     print(outcome.to_json() if as_json else outcome)
     if outcome.left:
         raise typer.Exit(1)
+
+
+@app.command()
+def bundle(
+    state_dir: Annotated[pathlib.Path, typer.Option(help="Where the key and the settings are kept.")] = pathlib.Path(
+        "/var/lib/covey"
+    ),
+    include_names: Annotated[bool, typer.Option("--include-names", help="Keep names and public addresses.")] = False,
+) -> None:
+    """Write a report to standard output, as a ZIP file, of what you may read without the helper: see `covey debug bundle`."""
+    from helper.diagnose.bundle import Contents, make_bundle
+    from helper.journal.keep import EventFile
+
+    contents = Contents(events=EventFile(state_dir).read(), missing={"status.json": "the helper does not answer"})
+    data = asyncio.run(make_bundle(state_dir, contents, include_names=include_names))
+    sys.stdout.buffer.write(data)
 
 
 @app.command()

@@ -40,6 +40,9 @@ Follow = Annotated[bool, Option("--follow", "Go on showing what happens, after t
 OfPeer = Annotated[str | None, Option("--peer", "Only what is about this peer.", "NAME")]
 Since = Annotated[str | None, Option("--since", "Only what happened since: 30min, 2h, 1d, 07:30 or 2026-03-01T12:00.", "WHEN")]
 StateDir = Annotated[str | None, Option("--state-dir", "The helper's folder, if it is not at the usual place.", "DIR")]
+Output = Annotated[str | None, Option("-o --output", "Where to write it; otherwise here, with the date in its name.", "FILE")]
+IncludeNames = Annotated[bool, Option("--include-names", "Keep names, e-mail addresses and public addresses in it.")]
+Force = Annotated[bool, Option("--force", "Write over a file that is there.")]
 Count = Annotated[int, Option("-c --count", "How many pings.", "N", min=1)]
 Peer = Annotated[str, Argument("A peer's name, address or the beginning of its key.", "PEER")]
 Name = Annotated[str, Argument("The account's name on this machine: any text of up to 64 characters.", "NAME")]
@@ -187,6 +190,18 @@ def events(socket: str, *, follow: Follow = False, as_json: JsonLines = False, p
     show_events(socket, follow=follow, as_json=as_json, peer=peer, since=since)
 
 
+def debug_bundle(
+    socket: str, *, output: Output = None, include_names: IncludeNames = False, force: Force = False, as_json: Json = False
+) -> None:
+    """Make a report to send to whoever helps: a ZIP file with the status, what happened, the log, and the system's networks.
+
+    Keys, passwords and tokens are never in it. Names and public addresses are replaced; MANIFEST.txt in it says what was removed.
+    """
+    from app.cli.bundle import save_bundle
+
+    save_bundle(socket, output, include_names=include_names, force=force, as_json=as_json)
+
+
 def version(socket: str, *, as_json: Json = False) -> None:
     """Say which version this is, and the helper's."""
     from app import local_call
@@ -251,6 +266,7 @@ COMMANDS = Group(
         "ping": ping,
         "events": events,
         "cleanup": cleanup,
+        "debug": Group("Help whoever helps you.", {"bundle": debug_bundle}),
         "version": version,
         "profile": Group(
             "Keep several accounts on this machine; one of them is active.",

@@ -8,6 +8,7 @@ from typing import Any
 
 from helper.clients.backoff import Backoff
 from helper.clients.management import ManagementClient
+from helper.diagnose.bundle import Contents, make_bundle
 from helper.engine.joining import target, whose
 from helper.engine.memory import Memory
 from helper.engine.network_map import read_address
@@ -37,7 +38,7 @@ class Engine:
     """The controller behind the local API."""
 
     def __init__(self, folder: StateFolder, options: Options) -> None:
-        self._options, self._notes = options, folder.notes
+        self._options, self._notes, self._path = options, folder.notes, folder.path
         self._profiles = Profiles(folder)
         self._preferences = PreferencesFile(folder)
         self._memory = Memory(self._profiles.folder(self._profiles.active))
@@ -145,6 +146,11 @@ class Engine:
             )
         name = self._profiles.active_name
         return status_document(memory.settings, memory.private_key.public, supervisor.session, error, notes, name)
+
+    async def bundle(self, *, include_names: bool) -> bytes:
+        """A report for whoever helps, as a ZIP file."""
+        documents = {"status.json": self.status(), "preferences.json": self.preferences()}
+        return await make_bundle(self._path, Contents(documents, events=self.recorder.events()), include_names=include_names)
 
     async def refresh(self) -> None:
         if self._supervisor.session is not None:

@@ -57,3 +57,6 @@ class Controller(Protocol):
 
     def prefer(self, changes: Mapping[str, Any]) -> None:
         """Change what is named, from the next `up` on."""
+
+    async def bundle(self, *, include_names: bool) -> bytes:
+        """A ZIP file of what whoever helps wants to see; without secrets, and without names and addresses unless asked for."""

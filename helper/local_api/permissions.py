@@ -27,6 +27,7 @@ class Action(Enum):
     REMOVE = "remove this account"
     PREFER = "change the settings of this machine"
     SEE = "see all of this account"
+    NAME = "see the names in everything that the helper knows"
 
 
 PUBLIC_EVENTS = frozenset({"helper", "network", "sleep"})  # of the flight recorder: anybody here can notice them

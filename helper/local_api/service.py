@@ -17,6 +17,7 @@
                              `?every=S` also looks for moved counters each S seconds
     GET  /v1/journal         JournalPage: what happened; `?after=SEQUENCE` for those after it
     GET  /v1/journal/follow  WebSocket: each JournalEvent after `?after=SEQUENCE` or from now on; it comes again when it repeats
+    POST /v1/debug/bundle    {"include_names"}; a ZIP file for whoever helps, within 25 s
 
 An error is {"error": {"code", "sentence", "hint"}}. Who may do what: permissions.py.
 """
@@ -43,7 +44,7 @@ class Service:
         self._accounts = AccountRoutes(controller, gate, self._work)
         self._streams = Streams()
         self._watching = WatchingRoutes(controller, gate, self._streams)
-        self._journal = JournalRoutes(controller, gate, self._streams)
+        self._journal = JournalRoutes(controller, gate, self._work, self._streams)
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[answer_errors], client_max_size=MAX_BODY)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Never
 import typer
 
 from protocol.addresses import Address
+from protocol.logs import FoldingHandler
 
 if TYPE_CHECKING:
     from server.config import ServerConfig
@@ -68,7 +69,9 @@ def up(
         "oidc-client-id": oidc_client_id,
     }
     options = read_config(config, flags)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[FoldingHandler(handler)])
     logging.getLogger("server").setLevel(logging.DEBUG if verbose else logging.INFO)
     import uvloop
 

@@ -190,6 +190,11 @@ class ScriptedController:
         self._fail()
         self.preferred = changed(self.preferred, changes)
 
+    async def bundle(self, *, include_names: bool) -> bytes:
+        self.calls.append(("bundle", include_names))
+        self._fail()
+        return b"PK a report"
+
     async def refresh(self) -> None:
         await asyncio.sleep(0)
 
