@@ -25,10 +25,13 @@ class NotWritten(CoveyError):
     hint = "Give another place with -o FILE."
 
 
-def save_bundle(socket: str, output: str | None, *, include_names: bool, force: bool, as_json: bool) -> None:
-    path = Path(output or f"covey-report-{datetime.now():%Y-%m-%d-%H%M%S}.zip")
+def save_bundle(
+    socket: str, output: str | None, *, include_names: bool, force: bool, state_dir: str | None, as_json: bool
+) -> None:
+    usual = f"covey-report-{datetime.now().astimezone():%Y-%m-%d-%H%M%S}.zip"
+    path = Path(output or usual)
     if path.is_dir():
-        path /= f"covey-report-{datetime.now():%Y-%m-%d-%H%M%S}.zip"
+        path /= usual
     if not force and os.path.lexists(path):
         raise FileThere(f"{path} is there already.")
     try:
@@ -37,7 +40,7 @@ def save_bundle(socket: str, output: str | None, *, include_names: bool, force: 
         print(
             f"{sentence(str(error))} The report holds only what you may read yourself; as root it may be more.", file=sys.stderr
         )
-        data = _made_alone(include_names=include_names)
+        data = _made_alone(state_dir, include_names=include_names)
     write_private(path, data, force=force)
     if as_json:
         print(json.dumps({"file": str(path), "size": len(data), "includesNames": include_names}))
@@ -67,13 +70,18 @@ def write_private(path: Path, data: bytes, *, force: bool) -> None:
         raise NotWritten(f"{path} can't be written: {error.strerror}.") from None
 
 
-def _made_alone(*, include_names: bool) -> bytes:
+def _made_alone(state_dir: str | None, *, include_names: bool) -> bytes:
     """Ask the helper's program itself, as whoever we are."""
-    beside = Path(sys.argv[0]).resolve().with_name("covey-helper")
-    program = str(beside) if beside.exists() else shutil.which("covey-helper", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    beside = [str(Path(ours).parent) for ours in (os.path.realpath(sys.argv[0]), sys.executable)]
+    program = shutil.which("covey-helper", path=os.pathsep.join([*beside, os.environ.get("PATH", ""), "/usr/sbin"]))
     if program is None:
         raise HelperNotRunning("The program covey-helper is not here, so no report can be made.", "Is Covey installed whole?")
-    words = [program, "bundle", *(["--include-names"] if include_names else [])]
+    words = [
+        program,
+        "bundle",
+        *(["--state-dir", state_dir] if state_dir else []),
+        *(["--include-names"] if include_names else []),
+    ]
     try:
         done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=ALONE_TIMEOUT, check=False)
     except subprocess.TimeoutExpired:

@@ -42,6 +42,9 @@ Since = Annotated[str | None, Option("--since", "Only what happened since: 30min
 StateDir = Annotated[str | None, Option("--state-dir", "The helper's folder, if it is not at the usual place.", "DIR")]
 Output = Annotated[str | None, Option("-o --output", "Where to write it; otherwise here, with the date in its name.", "FILE")]
 IncludeNames = Annotated[bool, Option("--include-names", "Keep names, e-mail addresses and public addresses in it.")]
+StateDir = Annotated[
+    str | None, Option("--state-dir", "The helper's folder, if it is not at the usual place and the helper does not run.", "DIR")
+]
 Force = Annotated[bool, Option("--force", "Write over a file that is there.")]
 Count = Annotated[int, Option("-c --count", "How many pings.", "N", min=1)]
 Peer = Annotated[str, Argument("A peer's name, address or the beginning of its key.", "PEER")]
@@ -191,7 +194,13 @@ def events(socket: str, *, follow: Follow = False, as_json: JsonLines = False, p
 
 
 def debug_bundle(
-    socket: str, *, output: Output = None, include_names: IncludeNames = False, force: Force = False, as_json: Json = False
+    socket: str,
+    *,
+    output: Output = None,
+    include_names: IncludeNames = False,
+    force: Force = False,
+    state_dir: StateDir = None,
+    as_json: Json = False,
 ) -> None:
     """Make a report to send to whoever helps: a ZIP file with the status, what happened, the log, and the system's networks.
 
@@ -199,7 +208,7 @@ def debug_bundle(
     """
     from app.cli.bundle import save_bundle
 
-    save_bundle(socket, output, include_names=include_names, force=force, as_json=as_json)
+    save_bundle(socket, output, include_names=include_names, force=force, state_dir=state_dir, as_json=as_json)
 
 
 def version(socket: str, *, as_json: Json = False) -> None:

@@ -84,8 +84,8 @@ def learn(known: Known, contents: Contents) -> None:
         word, *names = line.split() or [""]
         if word in ("search", "domain"):
             known.hosts |= {name.strip(".") for name in names if name.strip(".")}
-    for names in (known.own, known.peers, known.hosts, known.accounts):
-        names.discard("")
+    for known_names in (known.own, known.peers, known.hosts, known.accounts):
+        known_names.discard("")
     known.keys.pop("", None)
 
 
@@ -128,8 +128,8 @@ def manifest(
         lines.append("  Names, e-mail addresses and public IP addresses are in it, for it was made with --include-names.")
     else:
         lines += [
-            "  Secrets are gone for good ([removed]). Names, e-mail addresses, public IP and hardware addresses have pseudonyms, which",
-            "  stand for the same one everywhere in this report: peer-1, ip-2, host-1. They would tell who you and your machines are.",
+            "  Secrets are gone for good: [removed]. Names, e-mail, public IP and hardware addresses have pseudonyms that",
+            "  stand for the same one everywhere in this report, as peer-1, ip-2, host-1: they would tell who and where you are.",
             "  Addresses of private networks and of the overlay are as they were: they say nothing outside.",
         ]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""What a report must not hold, read from the state folder: secrets and names of every account. Whatever can't be read is skipped."""
+"""What a report must not hold, read from the state folder: secrets and names of every account. Damage is skipped."""
 
 import base64
 import binascii

@@ -34,15 +34,16 @@ _LABEL = (
 _SPREAD = {  # over several words
     "pem": r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
     "bearer": r"(?i:\b(?:bearer|basic))\s+[A-Za-z0-9._~+/=-]{8,}",
-    "labelled": rf"(?i:{_LABEL}[\w-]*)[\"']?\s?[=:]\s?(?:\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s,;&\"'()\[\]{{}}]+)",
+    "labelled": rf"(?i:{_LABEL}[\w-]*)[\"']?\s?[=:]\s?"
+    r"(?:(?i:bearer|basic)\s+\S+|\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s,;&\"'()\[\]{}]+)",
 }
 _ALWAYS = {
     "join": r"covey://[^\s\"'<>]+",
     "userinfo": r"(?<=://)[^\s/@\"'<>]+@",
     "jwt": r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)+",
-    "uuid": r"(?<![\w-])[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}(?![\w-])",
-    "key": r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{43}=(?![A-Za-z0-9+/=])",
-    "hex": r"(?<![0-9a-zA-Z])(?:[0-9a-fA-F]{64}|[0-9a-fA-F]{40}|(?:[0-9a-fA-F]{2}:){15,}[0-9a-fA-F]{2})(?![0-9a-zA-Z])",
+    "uuid": r"(?<![0-9a-fA-F])[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}(?![0-9a-fA-F])",
+    "key": r"[A-Za-z0-9+/_-]{43,}=",
+    "hex": r"(?:[0-9a-fA-F]{40,}|(?:[0-9a-fA-F]{2}:){15,}[0-9a-fA-F]{2})",
     "digest": r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{27}=(?![A-Za-z0-9+/=])",
     "long": r"(?<![\w-])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?=[\w-]*\d)[A-Za-z0-9_-]{32,}(?![\w-])",
 }
@@ -53,7 +54,6 @@ _NAMES = {
     "ipv4": r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d)",
     "urlhost": r"(?:(?<=://)|(?<=turn:)|(?<=turns:)|(?<=stun:)|(?<=stuns:))[A-Za-z0-9][\w.-]*\w",
     "home": r"(?:(?<=/home/)|(?<=/Users/))[^/\s\"':]+",
-    "short": r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{6}(?![A-Za-z0-9+/=])",
     "word": r"[^\W_](?:[\w.-]*\w)?",
 }
 
@@ -156,7 +156,13 @@ class Redactor:
         if known is None:
             before = self.removed
             self.removed = Counter()
-            known = self._cache[word] = self._words.sub(self._replaced, word), self.removed
+            cleaned = self._shorts.get(core := word.strip(":,;.()")) if not self._include_names else None
+            if cleaned is not None:  # the beginning of a peer's key, as logs name it
+                self.removed["peer key"] += 1
+            known = self._cache[word] = (
+                (word.replace(core, cleaned) if cleaned else self._words.sub(self._replaced, word)),
+                self.removed,
+            )
             self.removed = before
             if len(self._cache) > CACHED:
                 self._cache.clear()
@@ -253,10 +259,6 @@ class Redactor:
 
     def _home(self, found: str) -> tuple[str, str]:
         return "user", self._pseudonym("user", found)
-
-    def _short(self, found: str) -> tuple[str, str] | None:
-        pseudonym = self._shorts.get(found)
-        return ("peer key", pseudonym) if pseudonym is not None else self._word(found)
 
     def _word(self, found: str) -> tuple[str, str] | None:
         name = found.lower()

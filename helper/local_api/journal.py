@@ -48,8 +48,10 @@ class JournalRoutes:
     async def bundle(self, request: web.Request) -> web.Response:
         caller = await self._gate.admit(request, Action.SEE)
         match await read_json(request):
-            case {**options} if set(options) <= {"include_names"} and isinstance(options.get("include_names", False), bool):
-                include_names: bool = options.get("include_names", False)
+            case {"include_names": bool(include_names), **rest} if not rest:
+                pass
+            case {**nothing} if not nothing:
+                include_names = False
             case _:
                 raise UsageError("The request holds nothing but include_names, true or false.")
         if include_names and not caller.is_trusted:
