@@ -2,12 +2,12 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
 
+from app.cli.cleanup import find_program
 from app.cli.words import sentence, size
 from app.local_call import bundle, fetch
 from protocol.errors import CoveyError, HelperNotRunning, NoPermission, TimedOut
@@ -72,12 +72,8 @@ def write_private(path: Path, data: bytes, *, force: bool) -> None:
 
 def _made_alone(state_dir: str | None, *, include_names: bool) -> bytes:
     """Ask the helper's program itself, as whoever we are."""
-    beside = [str(Path(ours).parent) for ours in (os.path.realpath(sys.argv[0]), sys.executable)]
-    program = shutil.which("covey-helper", path=os.pathsep.join([*beside, os.environ.get("PATH", ""), "/usr/sbin"]))
-    if program is None:
-        raise HelperNotRunning("The program covey-helper is not here, so no report can be made.", "Is Covey installed whole?")
     words = [
-        program,
+        find_program(),
         "bundle",
         *(["--state-dir", state_dir] if state_dir else []),
         *(["--include-names"] if include_names else []),

@@ -42,9 +42,6 @@ Since = Annotated[str | None, Option("--since", "Only what happened since: 30min
 StateDir = Annotated[str | None, Option("--state-dir", "The helper's folder, if it is not at the usual place.", "DIR")]
 Output = Annotated[str | None, Option("-o --output", "Where to write it; otherwise here, with the date in its name.", "FILE")]
 IncludeNames = Annotated[bool, Option("--include-names", "Keep names, e-mail addresses and public addresses in it.")]
-StateDir = Annotated[
-    str | None, Option("--state-dir", "The helper's folder, if it is not at the usual place and the helper does not run.", "DIR")
-]
 Force = Annotated[bool, Option("--force", "Write over a file that is there.")]
 Count = Annotated[int, Option("-c --count", "How many pings.", "N", min=1)]
 Peer = Annotated[str, Argument("A peer's name, address or the beginning of its key.", "PEER")]
