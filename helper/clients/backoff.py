@@ -5,6 +5,8 @@ import contextlib
 import random
 from typing import Protocol
 
+RECENT = 5.0  # seconds for which a hurry holds: a stream in doubt has 3 s to prove itself
+
 
 class Rng(Protocol):
     """What we ask of `random`, or of a `random.Random` with a seed."""
@@ -45,15 +47,20 @@ class Retry:
     def __init__(self, backoff: Backoff) -> None:
         self.backoff = backoff
         self._hurry = asyncio.Event()
+        self._hurried_at = float("-inf")
 
     async def pause(self, part: float = 1.0) -> None:
-        """Wait for the next delay, or a part of it, unless told to hurry."""
+        """Wait for the next delay, or a part of it, unless told to hurry now or just before."""
+        hurried, self._hurried_at = self._hurried_at, float("-inf")
+        if asyncio.get_running_loop().time() - hurried < RECENT:
+            return
         self._hurry.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.backoff.next() * part):
                 await self._hurry.wait()
 
     def hurry(self) -> None:
-        """Try again at once, or soon if an attempt is under way; delays begin anew."""
+        """Try again at once, or as soon as the attempt under way or the stream that is open has ended; delays begin anew."""
         self.backoff.reset()
         self._hurry.set()
+        self._hurried_at = asyncio.get_running_loop().time()

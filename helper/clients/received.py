@@ -58,7 +58,7 @@ class Received:
         raise StopAsyncIteration
 
     def doubt(self, within: float) -> None:
-        """Behave as after a long silence: some frame has to arrive within so many seconds."""
+        """Behave as after a long silence: some frame has to arrive within so many seconds. 0: the stream is surely dead."""
         if not self._doubted.done():
             self._within = within
             self._doubted.set_result(None)
@@ -83,6 +83,8 @@ class Received:
         return await reading
 
     async def _prove(self, reading: asyncio.Task[object], within: float) -> None:
+        if not within:
+            raise ServerUnreachable(f"the address that we reached {self._server} from is gone")
         heartbeat = asyncio.ensure_future(self._heartbeat())
         try:
             await asyncio.wait({reading}, timeout=within)

@@ -87,10 +87,10 @@ class Management:
         """Log in once more: the answer says whether we are still let in."""
         self._logged_in(await self._client.login(None))
 
-    async def check(self) -> None:
-        """Prove the stream after a change of the network: a dead connection is noticed now, not by its keepalive."""
+    async def check(self, within: float) -> None:
+        """Prove the stream within so many seconds, after a change of the network; a dead one is opened anew."""
         self._retry.hurry()
-        await self._client.check()
+        await self._client.check(within)
 
     def renewed(self, response: LoginResponse) -> None:
         """Take up a login by which the person signed in again; the address must be the same."""

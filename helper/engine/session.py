@@ -54,6 +54,7 @@ REFRESH = 0.5  # seconds that a status waits for newer counters
 LAZY_FROM = 100  # peers: with more, only those that something is sent to hold a connection
 TIDY = 60.0  # seconds between two looks at who may send to us by the relay
 POLL_CLOSELY = 0.02  # while a handshake is awaited or a path has just changed
+PROOF = 3.0  # seconds that a stream in doubt has to prove itself
 
 
 @dataclass(slots=True)
@@ -319,18 +320,20 @@ class Session:
         log.info("the network changed: %s", ", ".join(sorted(str(address.ip) for address in snapshot.addresses)) or "no address")
         self._notes.network(self.parts.network.snapshot, snapshot)
         self.parts.port_mapping.network_changed(snapshot)
+        before = self.parts.network.snapshot
         if self.parts.network.set_snapshot(snapshot):
-            self._moved(self.parts)
+            self._moved(self.parts, 0.0 if before and before.addresses - snapshot.addresses else PROOF)
 
-    def _moved(self, parts: _Parts) -> None:
-        """What was true of the network before may be so no more."""
+    def _moved(self, parts: _Parts, proof: float = PROOF) -> None:
+        """What was true of the network before may be so no more. `proof`: see `_prove_streams`."""
         parts.relay.network_changed()
         self._local_changed(moved=True)
-        self._prove_streams(parts)
+        self._prove_streams(parts, proof)
 
-    def _prove_streams(self, parts: _Parts) -> None:
-        self.signalling.check()
-        parts.network.spawn(self.management.check())
+    def _prove_streams(self, parts: _Parts, within: float = PROOF) -> None:
+        """Open anew what gives no proof within so many seconds: none at all, where the address went that it spoke from."""
+        self.signalling.check(within)
+        parts.network.spawn(self.management.check(within))
 
     def woke(self, sign: Woke | HeldUp) -> None:
         """After a sleep everything is found anew, as on another network; whoever was only held up looks what still holds."""

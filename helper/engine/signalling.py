@@ -67,11 +67,11 @@ class Signalling:
             async with asyncio.timeout(FAREWELL):
                 await asyncio.gather(*sending, return_exceptions=True)
 
-    def check(self) -> None:
-        """Prove the stream after a change of the network; a dead one ends within seconds and is opened anew."""
+    def check(self, within: float) -> None:
+        """Prove the stream within so many seconds, after a change of the network; a dead one is opened anew."""
         self._retry.hurry()
         if self._client is not None:
-            self._client.check()
+            self._client.check(within)
 
     async def _supervise(self) -> None:
         loop = asyncio.get_running_loop()

@@ -34,7 +34,7 @@ async def test_after_a_sleep_everything_is_found_anew_and_after_a_hold_up_only_p
     monkeypatch.setattr(relay, "network_changed", lambda: done.append("relay anew"))
     monkeypatch.setattr(relay, "check", lambda: done.append("relay proved"))
     monkeypatch.setattr(session.parts.network, "gather_afresh", lambda: done.append("STUN anew"))
-    monkeypatch.setattr(session.signalling, "_client", SimpleNamespace(check=lambda: done.append("signal proved")))
+    monkeypatch.setattr(session.signalling, "_client", SimpleNamespace(check=lambda _: done.append("signal proved")))
     engine.felt(HeldUp(6.0))
     assert done == ["relay proved", "signal proved"]
     done.clear()
@@ -60,3 +60,14 @@ async def test_a_server_that_came_back_during_a_sleep_is_asked_at_once(
         while engine.status()["daemonStatus"] != "Connected":
             engine.felt(Woke(3600.0))
             await asyncio.sleep(0.05)
+
+
+async def test_whoever_hurries_while_a_stream_is_in_doubt_dials_again_at_once_and_only_once() -> None:
+    retry = Retry(Backoff(first=3600.0, cap=(3600.0, 7200.0)))
+    retry.hurry()
+    async with asyncio.timeout(BOUND):
+        await retry.pause()
+    waiting = asyncio.create_task(retry.pause())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    waiting.cancel()
