@@ -10,9 +10,10 @@ import pytest
 
 from tests.lab.meeting import show_logs
 from tests.lab.network import Lab
+from tests.lab.node import PATIENCE
 
 LOGS = Path(__file__).parents[2] / "build/lab"
-TIMEOUT = 900  # seconds; the waits within a test have bounds of their own, this one only ends what hangs
+TIMEOUT = 7.5 * PATIENCE  # seconds; the waits within a test have bounds of their own, this one only ends what hangs
 LAB = pytest.StashKey[Lab]()
 
 

@@ -18,7 +18,8 @@ from tests.lab.link import Link
 T = TypeVar("T")
 NAMESPACES, RESOLVERS = Path("/run/netns"), Path("/etc/netns")
 PAUSE = 0.05  # seconds between two looks at something that we wait for
-PATIENCE = 120.0  # seconds until a wait gives up: how quick a thing is the benches say, on a busy machine it may take long
+# Seconds until a wait gives up: how quick a thing is the benches say, on a busy machine it may take long.
+PATIENCE = float(os.environ.get("COVEY_LAB_PATIENCE", "120"))
 Process = subprocess.Popen[bytes]
 
 

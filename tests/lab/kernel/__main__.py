@@ -21,6 +21,7 @@ RESULTS = BUILD / "results"
 WANTED = ("virtio_pci", "9pnet_virtio", "9p", "overlay")
 METAPACKAGE = "linux-image-amd64"
 CONSOLE, NULL = ("dev/console", (5, 1)), ("dev/null", (1, 3))
+PATIENCE = 900.0  # seconds that the lab waits for things there
 MADE = ("build/lab", "build/bench.json", "build/soak", "build/soak.json")
 TESTS = "two_machines_meet or path_that_opens or killed_helper or without_its_server"
 BOOT = "console=ttyS0 quiet panic=-1 mitigations=off nowatchdog net.ifnames=0"
@@ -60,7 +61,20 @@ def command_of(options: argparse.Namespace) -> str:
     elif options.bench:
         words = [sys.executable, "-m", "tests.bench", "--only", options.bench]
     else:
-        words = [sys.executable, "-m", "pytest", "-v", "-m", "lab", "-p", "no:cacheprovider", "-k", options.only, "tests/lab"]
+        words = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-v",
+            "--color=no",
+            "-m",
+            "lab",
+            "-p",
+            "no:cacheprovider",
+            "-k",
+            options.only,
+            "tests/lab",
+        ]
     settings = {
         "PYTHONPATH": os.environ.get("PYTHONPATH") or str(ROOT),
         "COVEY_LAB_WIREGUARD": "kernel",
