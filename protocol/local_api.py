@@ -179,6 +179,16 @@ class PeersStatus(TypedDict):
     details: list[PeerStatus]
 
 
+class OfferedNetworkStatus(TypedDict):
+    """A network behind a peer that the server offers a way into."""
+
+    name: str
+    network: str  # its prefix; empty for one that is named by domains
+    domains: list[str]
+    peer: str  # the name of the machine that leads there, or the beginning of its key
+    used: bool  # whether this machine sends to it
+
+
 class StatusDocument(TypedDict):
     daemonVersion: str
     daemonStatus: str  # Idle, Connecting, Connected, NeedsLogin or LoginFailed
@@ -199,5 +209,6 @@ class StatusDocument(TypedDict):
     wireguardPort: int
     networkMapSaved: bool  # the peers are those of an earlier time; the server has not been reached since
     candidates: list[str]
+    networks: list[OfferedNetworkStatus]
     portMapping: PortMappingStatus | None  # None without a router to ask
     peers: PeersStatus

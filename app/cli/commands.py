@@ -164,8 +164,15 @@ def peers(socket: str, *, as_json: Json = False) -> None:
     show_peers(socket, as_json=as_json)
 
 
+def networks(socket: str, *, as_json: Json = False) -> None:
+    """List the networks behind other machines that this one is offered a way into."""
+    from app.cli.show import show_networks
+
+    show_networks(socket, as_json=as_json)
+
+
 def ping(socket: str, *, peer: Peer, count: Count = 4) -> int:
-    """Ping a peer through the tunnel, and show which path the packets take at that moment."""
+    """Ping a peer through the tunnel. Each line says which path the packets take, and changes of it are told as they happen."""
     import asyncio
 
     from app.cli.ping import ping_peer
@@ -269,6 +276,7 @@ COMMANDS = Group(
         "logout": logout,
         "status": status,
         "peers": peers,
+        "networks": networks,
         "ping": ping,
         "events": events,
         "cleanup": cleanup,

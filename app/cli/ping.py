@@ -1,6 +1,7 @@
 """`covey ping`: pings through the tunnel, each with the path that the packets take at that moment."""
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
@@ -47,6 +48,7 @@ async def ping_peer(socket: str, wanted: str, count: int) -> int:
     print(f"Pinging {plain(peer['fqdn'] or peer['ip'])} at {plain(peer['ip'])}", flush=True)
     tally = Tally()
     loop = asyncio.get_running_loop()
+    changes = asyncio.create_task(_tell_changes(client, peer))
     try:
         for number in range(1, count + 1):
             began = loop.time()
@@ -60,8 +62,27 @@ async def ping_peer(socket: str, wanted: str, count: int) -> int:
             if number < count:
                 await asyncio.sleep(began + INTERVAL - loop.time())
     finally:
+        changes.cancel()
+        await asyncio.gather(changes, return_exceptions=True)
         print(tally, flush=True)
     return 0 if tally.times else 1
+
+
+async def _tell_changes(client: HelperClient, peer: PeerStatus) -> None:
+    """Print each change of the path as it happens, until cancelled."""
+    path = _path(peer)
+    with contextlib.suppress(CoveyError):  # the next ping says that the helper is gone
+        async with contextlib.aclosing(client.events()) as told:
+            async for status in told:
+                peer = again(status, peer)
+                if _path(peer) != path:
+                    path = _path(peer)
+                    print(f"{'':>3}  {'path now':>10}  {describe(peer)}", flush=True)
+
+
+def _path(peer: PeerStatus) -> tuple[str, str, str]:
+    ends = peer["iceCandidateEndpoint"]
+    return peer["connectionType"], ends["local"], ends["remote"]
 
 
 def describe(peer: PeerStatus) -> str:

@@ -3,6 +3,7 @@
 import json
 import sys
 
+from app.cli.words import plain
 from app.local_call import STATUS, ask
 
 PIPE_WIDTH = 1000  # columns where the output is no terminal: a line a peer, for grep
@@ -19,6 +20,19 @@ def show_status(socket: str, *, as_json: bool) -> None:
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
     console.print(status_view(status, console.width))
+
+
+def show_networks(socket: str, *, as_json: bool) -> None:
+    networks = ask(socket, STATUS).get("networks", [])
+    if as_json:
+        print(json.dumps(networks))
+    elif not networks:
+        print("No networks behind other machines are offered.")
+    else:
+        for one in networks:
+            where = one["network"] or ", ".join(one["domains"])
+            state = "in use" if one["used"] else "not used: this version of Covey leads to machines only"
+            print(plain(f"{one['name']}  {where}  behind {one['peer']}  ({state})"))
 
 
 def show_peers(socket: str, *, as_json: bool) -> None:

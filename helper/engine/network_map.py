@@ -5,12 +5,16 @@ WireGuard would silently give it to whichever was set last.
 """
 
 import ipaddress
+import itertools
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from protocol.addresses import IPAddress, IPInterface, IPNetwork
 from protocol.generated import management_pb2 as wire
 from protocol.keys import PublicKey
+
+MAX_NETWORKS, MAX_DOMAINS = 1000, 64
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +33,16 @@ class RemotePeer:
         return self.allowed_ips[0].network_address
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class OfferedNetwork:
+    """A network, or domains, behind a peer. `name` is shared by peers that lead to the same one."""
+
+    name: str
+    network: str
+    domains: tuple[str, ...]
+    peer: str  # its key, as base64
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkMap:
     """Attributes:
@@ -41,6 +55,7 @@ class NetworkMap:
     fqdn: str
     peers: dict[PublicKey, RemotePeer]
     wants_lazy: bool = False
+    networks: tuple[OfferedNetwork, ...] = ()
 
 
 def read_address(config: wire.PeerConfig) -> IPInterface:
@@ -66,7 +81,18 @@ def read_network_map(message: wire.NetworkMap, own: PublicKey) -> NetworkMap:
             peers[peer.key] = peer
             taken.update((network, peer.key.text) for network in peer.allowed_ips)
     config = message.peerConfig
-    return NetworkMap(message.Serial, address, config.fqdn, peers, config.LazyConnectionEnabled)
+    networks = tuple(sorted(_read_networks(message)))
+    return NetworkMap(message.Serial, address, config.fqdn, peers, config.LazyConnectionEnabled, networks)
+
+
+def _read_networks(message: wire.NetworkMap) -> Iterator[OfferedNetwork]:
+    for route in itertools.islice(message.Routes, MAX_NETWORKS):
+        try:
+            network = str(ipaddress.ip_network(route.Network, strict=False)) if not route.Domains else ""
+        except ValueError:
+            log.warning("skipped a network of the network map: %r is none", route.Network[:60])
+            continue
+        yield OfferedNetwork(route.NetID or route.ID, network, tuple(route.Domains[:MAX_DOMAINS]), route.Peer)
 
 
 def _read_peer(entry: wire.RemotePeerConfig, taken: dict[IPNetwork, str], own: IPAddress) -> RemotePeer:

@@ -64,12 +64,29 @@ def status_document(
         "networkMapSaved": bool(session and session.management.map_is_saved),
         "candidates": [str(candidate) for candidate in parts.network.view.candidates] if parts else [],
         "portMapping": parts.port_mapping.status() if parts else None,
+        "networks": _networks(session) if session else [],
         "peers": {
             "total": len(peers),
             "connected": sum(peer["status"] == "Connected" for peer in peers),
             "details": peers,
         },
     }
+
+
+def _networks(session: Session) -> list[api.OfferedNetworkStatus]:
+    if session.management.map is None:
+        return []
+    names = {key.text: runner.remote.fqdn for key, runner in session.peers.items()}
+    return [
+        {
+            "name": one.name,
+            "network": one.network,
+            "domains": list(one.domains),
+            "peer": names.get(one.peer) or one.peer[:8],
+            "used": False,
+        }
+        for one in session.management.map.networks
+    ]
 
 
 def _warning(warning: Warning) -> api.WarningBody:

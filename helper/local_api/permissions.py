@@ -92,7 +92,7 @@ def redacted(status: StatusDocument) -> StatusDocument:
     details = [_redacted_peer(peer) for peer in peers["details"]]
     if error is not None and status["email"]:
         error = {**error, "sentence": error["sentence"].replace(status["email"], "this person")}
-    return {**status, "email": "", "error": error, "candidates": [], "peers": {**peers, "details": details}}
+    return {**status, "email": "", "error": error, "candidates": [], "networks": [], "peers": {**peers, "details": details}}
 
 
 def _redacted_peer(peer: PeerStatus) -> PeerStatus:

@@ -66,3 +66,16 @@ def test_another_name_is_no_reason_to_connect_anew_but_another_address_is() -> N
     assert gone == [BOB]
     assert added == [after[BOB]]
     assert renamed == [after[ALICE]]
+
+
+def test_networks_behind_peers_are_read_and_nonsense_is_skipped() -> None:
+    message = network_map(entry(ALICE, "100.92.0.2/32"))
+    for number, network in enumerate(("10.1.0.0/16", "nonsense", "192.0.2.7/24")):
+        message.Routes.add(ID=str(number), NetID=f"net{number}", Network=network, Peer=ALICE.text)
+    message.Routes.add(ID="9", Domains=["example.org"], Network="invalid", Peer=ALICE.text)
+    found = read_network_map(message, OWN).networks
+    assert [(one.name, one.network, one.domains) for one in found] == [
+        ("9", "", ("example.org",)),
+        ("net0", "10.1.0.0/16", ()),
+        ("net2", "192.0.2.0/24", ()),
+    ]

@@ -93,6 +93,7 @@ def status_document(*peers: PeerStatus, state: str = "Connected") -> StatusDocum
         "wireguardPort": 51820,
         "networkMapSaved": False,
         "candidates": ["host 192.0.2.1:51820"],
+        "networks": [],
         "peers": {
             "total": len(peers),
             "connected": sum(one["status"] == "Connected" for one in peers),
