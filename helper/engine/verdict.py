@@ -122,7 +122,7 @@ def _checking(own: Report, theirs: Report | None, facts: Facts) -> Verdict:
     if facts.age < TRIED_AFTER and not why:
         return Verdict("checking", f"{tried}, and the relay is not reached yet.")
     whose = "" if theirs is None else ", neither from here nor from there"
-    blocked = _blocked(own, theirs)
+    blocked = _blocked(own, theirs, facts.name)
     lets = f" {blocked}." if blocked else ""
     return Verdict("no-relay-no-direct", f"{tried}, and no relay can be reached{whose}{why}.{lets}", NO_RELAY)
 
@@ -170,12 +170,13 @@ def _no_network() -> Verdict:
     return Verdict("no-network", "This machine has no network.", "Plug in a cable or join a Wi-Fi; Covey goes on by itself.")
 
 
-def _blocked(own: Report, theirs: Report | None) -> str:
+def _blocked(own: Report, theirs: Report | None, name: str) -> str:
     """Who lets no UDP out, as half a sentence; empty: nobody that we know of."""
     there = theirs is not None and theirs.udp_blocked
     if own.udp_blocked and there:
-        return "Both networks let no UDP out"
-    return "This network lets no UDP out" if own.udp_blocked else "Its network lets no UDP out" if there else ""
+        return "No UDP seems to get out of either network"
+    where = "this network" if own.udp_blocked else f"{name}'s network" if there else ""
+    return f"No UDP seems to get out of {where}" if where else ""
 
 
 # ---- relayed

@@ -150,6 +150,21 @@ def test_a_peer_is_told_in_full_with_why_and_can_be_copied() -> None:
     assert QGuiApplication.clipboard().text() == "100.92.0.3"
 
 
+def test_warnings_stand_above_the_peers_and_next_steps_beside_a_peer() -> None:
+    window = window_of(states()["warned"])
+    window.peers.table.selectRow(2)
+    shown = texts(window)
+    for words in (
+        "with a warning",
+        "The signal server can't be reached.",
+        "Ask who runs it to let UDP out.",
+        "Forward UDP port 51821",
+    ):
+        assert words in shown
+    window.show_state(states()["connected"], NOW)
+    assert "can't be reached" not in texts(window)
+
+
 def test_without_a_helper_the_fix_stands_there_and_nothing_else() -> None:
     for name in ("missing", "silent"):
         window = window_of(states()[name])

@@ -55,6 +55,15 @@ def test_an_error_stands_there_with_what_to_do() -> None:
     assert "The setup key has expired. Ask for another." in drawn(status)
 
 
+def test_warnings_and_verdicts_say_what_to_do() -> None:
+    phone = relayed("phone", 3)
+    phone["verdict"] = {"code": "relayed-firewall", "sentence": phone["reason"], "next": "Let UDP port 51821 in."}
+    status = status_document(phone)
+    status["warnings"] = [{"code": "udp-blocked", "sentence": "No UDP gets out.", "next": "Let it out.", "since": NEVER}]
+    assert "No UDP gets out. Let it out." in drawn(status)
+    assert f"{phone['reason']} Let UDP port 51821 in." in drawn(status)
+
+
 def test_a_server_that_is_not_reached_says_since_when_and_why() -> None:
     status = status_document()
     status["management"] = link("https://vpn.example.org:443", "the connection was refused")

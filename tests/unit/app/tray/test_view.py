@@ -65,6 +65,15 @@ def test_icon_and_state_line_tell_the_truth(state: AppState, icon: Icon, words: 
     assert view.menu[0] == Item(words, Action(Do.OPEN))
 
 
+def test_a_warning_is_said_while_connected_and_only_then() -> None:
+    warning = {"code": "udp-blocked", "sentence": "This network lets no UDP out.", "next": "Let it out.", "since": ""}
+    state = answering(peer(), warnings=[warning])
+    assert tray_view(state, NOW).state == "Connected with a warning, 1 of 1 peers"
+    assert "This network lets no UDP out." in detail_lines(state, NOW)
+    assert "warning" not in tray_view(answering(daemon="Idle", warnings=[warning]), NOW).state
+    assert detail_lines(silent(state), NOW) == ("It said then: Connected, 1 of 1 peers.",)
+
+
 def test_a_silent_helper_is_trouble_with_the_time_of_its_last_answer_and_what_it_said() -> None:
     view = tray_view(silent(answering(peer())), NOW)
     assert view.icon is Icon.TROUBLE
