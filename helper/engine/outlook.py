@@ -13,7 +13,7 @@ from helper.engine.plan import Plan
 from helper.engine.verdict import Facts, Verdict, verdict
 from helper.engine.warning_rules import Circumstances
 from helper.ice.candidates import Candidate, is_routed
-from helper.ice.pair import Pair
+from helper.ice.pair import RETRY_EAGERLY, Pair
 from helper.netmon.others import Others
 from helper.netmon.others_linux import look
 from helper.peer.connection import PeerConnection
@@ -25,7 +25,7 @@ from helper.relay.relay import Relay
 from protocol.keys import PublicKey
 from protocol.version import VERSION
 
-HEARD_LATELY = 100.0  # seconds: whoever does not answer is tried each minute at least
+HEARD_LATELY = 10.0, 100.0  # seconds: whoever does not answer is tried every few seconds, after five minutes each minute at least
 SYMMETRIC = "address-and-port-dependent"
 
 
@@ -70,7 +70,7 @@ class Outlook:
             version=VERSION,
             wireguard_port=self._port,
             answering=min(MOST_PAIRS, sum(pair.is_valid for pair in direct)),
-            hears=any(now - pair.asked_at < HEARD_LATELY for pair in direct),
+            hears=_hears(connection, direct, now),
             path=_kind(connection.path),
         )
 
@@ -176,6 +176,12 @@ def _direct(connection: PeerConnection) -> list[Pair]:
 
 def _known(behaviour: str) -> str:
     return "" if behaviour == "unknown" else behaviour
+
+
+def _hears(connection: PeerConnection, direct: Iterable[Pair], now: float) -> bool:
+    """The other side's checks reach us directly. A direct path that works says so by itself, however seldom it is checked."""
+    lately = HEARD_LATELY[now - connection.path_since > RETRY_EAGERLY]
+    return _kind(connection.path) == "direct" or any(now - pair.asked_at < lately for pair in direct)
 
 
 def _kind(path: Pair | None) -> Literal["", "direct", "relayed"]:

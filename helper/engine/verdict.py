@@ -193,7 +193,7 @@ def _relayed(own: Report, theirs: Report, facts: Facts) -> Verdict:
     if facts.hidden_there and not known:
         sentence = f"Relayed because {name} knows no public address of its own; UDP may be blocked on its side."
         return Verdict("relayed-udp-blocked-there", sentence, f"Let UDP out on {name}'s network.")
-    if facts.age < TRIED_AFTER:
+    if facts.age < TRIED_AFTER or (own.hears and theirs.hears):
         return Verdict("relayed-checking", "Relayed for now; direct paths are being tried.")
     if own.hides_addresses or theirs.hides_addresses:
         side = "this machine's settings keep" if own.hides_addresses else f"{name}'s settings keep"

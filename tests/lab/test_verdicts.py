@@ -40,7 +40,7 @@ def say(meeting: Meeting, here: str, there: str = "") -> tuple[Status, Status]:
 def drop(router: Node, *rules: str) -> None:
     """Have a router drop what is on its way, before it looks for whom it is."""
     lines = "\n    ".join(f"{rule} drop" for rule in rules)
-    router.script(nft=f"table inet fault {{\n  chain in {{ type filter hook prerouting priority -300\n    {lines}\n  }}\n}}\n")
+    router.script(nft=f"table inet fault {{\n  chain in {{ type filter hook prerouting priority -150\n    {lines}\n  }}\n}}\n")
 
 
 def lift(router: Node) -> None:
@@ -73,7 +73,14 @@ def test_two_homes_tell_what_is_wrong_between_them(lab: Lab) -> None:
     # both are, and the senders are told so
     uncut = lab.cut(here, there, "reject")
     say(meeting, "relayed-firewall")
-    # the servers are gone, too
+    # no relay is reached either
+    for router in (here, there):
+        drop(router, "th dport 3478", "tcp dport 443 ct state new", "udp dport != 53")
+    say(meeting, "no-relay-no-direct")
+    for router in (here, there):
+        lift(router)
+    say(meeting, "relayed-firewall")
+    # nor a server
     meeting.server.stop()
     say(meeting, "signal-down")
     warned(alice, "management-unreachable", "signal-unreachable", "relay-unreachable")
@@ -93,6 +100,11 @@ def test_two_homes_tell_what_is_wrong_between_them(lab: Lab) -> None:
         warned(member, "clock-off")
     bob.covey("down")
     assert "covey up" in says(alice, key, "farewell")["next"]
+    # bob's settings hide the only way to him
+    bob.covey("up", "--interface-blacklist", "eth*")
+    say(meeting, "relayed-hidden-there", "relayed-hidden-here")
+    bob.covey("down")
+    says(alice, key, "farewell")
     told = json.loads(alice.covey("status", "--json").stdout)["peers"]["details"][0]
     assert (told["reason"], told["verdict"]["code"]) == (told["verdict"]["sentence"], "farewell")
 

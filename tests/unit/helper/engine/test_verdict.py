@@ -57,6 +57,7 @@ CASES: tuple[tuple[str, Report, Report | None, Facts], ...] = (
     ("relayed-hidden-here", own(hides_addresses=True), BOB, relayed(direct_pairs=0)),
     ("relayed-no-common-family", US, BOB, relayed(direct_pairs=0)),
     ("relayed-checking", US, BOB, relayed(age=0.5)),
+    ("relayed-checking", own(hears=True), bob(hears=True), relayed(age=8.0)),
     ("checking", US, BOB, still(State.CHECKING)),
     ("checking", own(relay=""), bob(relay=""), still(State.CHECKING, age=0.5)),
     ("no-relay-no-direct", own(relay=""), bob(relay=""), still(State.CHECKING)),
