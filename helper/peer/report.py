@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from protocol.generated import signalexchange_pb2 as wire
 
 REPEAT = 10.0  # seconds at least between two reports that travel alone to one peer
+LOOK = 2.0  # seconds at least between two looks whether there is anything new
 BEHAVIOURS = ("endpoint-independent", "address-dependent", "address-and-port-dependent", "none")  # RFC 4787, sections 4.1 and 5
 FILTERINGS = (*BEHAVIOURS, "everything")
 TRANSPORTS = ("udp", "tcp", "tls")
@@ -68,7 +69,7 @@ class Correspondence:
         self.theirs: Report | None = None
         self.clock_ahead = 0.0
         self._told: Report | None = None
-        self._told_at = -math.inf
+        self._told_at = self._looked_at = -math.inf
 
     def hear(self, report: Report | None, wall_clock: float) -> None:
         """Take in what came with an offer, an answer or alone; an offer without one is of a peer that knows no reports."""
@@ -81,10 +82,11 @@ class Correspondence:
         return replace(own, clock=wall_clock)
 
     def may_tell(self, now: float) -> bool:
-        """Say whether a report may travel alone now: only to a peer that sends some, and not too often."""
-        return self.theirs is not None and now - self._told_at >= REPEAT
+        """Say whether to look for news now, as a report may travel alone: to a peer that sends some, and not too often."""
+        return self.theirs is not None and now - self._told_at >= REPEAT and now - self._looked_at >= LOOK
 
-    def is_news(self, own: Report) -> bool:
+    def is_news(self, own: Report, now: float) -> bool:
+        self._looked_at = now
         return own != self._told
 
 

@@ -164,7 +164,7 @@ class PeerRunner:
             self._loop.time()
         ):
             return
-        if self.correspondence.is_news(self._around.report(self.connection)):
+        if self.correspondence.is_news(self._around.report(self.connection), self._loop.time()):
             self._around.send_signal(self.remote.key, self._own_report())
 
     def slept(self, seconds: float) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from helper.ice.agent import Credentials
 from helper.peer.messages import Description, Offer, from_body, to_body
-from helper.peer.report import REPEAT, Correspondence, Report, read_report
+from helper.peer.report import LOOK, REPEAT, Correspondence, Report, read_report
 from protocol.generated import signalexchange_pb2 as wire
 
 FULL = Report(
@@ -65,10 +65,12 @@ def test_news_wait_until_the_peer_has_told_something_and_time_has_passed() -> No
     assert talk.clock_ahead == -90
     assert not talk.may_tell(now=REPEAT - 1)
     assert talk.may_tell(now=REPEAT)
-    assert talk.is_news(Report(hears=True))
+    assert talk.is_news(Report(hears=True), now=REPEAT)
+    assert not talk.may_tell(now=REPEAT + LOOK / 2)
+    assert talk.may_tell(now=REPEAT + LOOK)
     told = talk.tell(Report(hears=True), now=REPEAT, wall_clock=2e9)
     assert told.clock == 2e9
-    assert not talk.is_news(Report(hears=True))  # that the clock went on is none
+    assert not talk.is_news(Report(hears=True), now=REPEAT)  # that the clock went on is none
     assert not talk.may_tell(now=2 * REPEAT - 1)
 
 
