@@ -13,7 +13,7 @@ from typing import Any, cast
 from app import local_call
 from app.local_call import ANSWER_TIMEOUT, CHANGE_TIMEOUT, CONNECT_TIMEOUT, Call, answer_of, failure_of, request_of
 from protocol.errors import CoveyError, HelperNotRunning
-from protocol.journal import JournalEvent
+from protocol.journal import JournalEvent, JournalPage
 from protocol.local_api import Preferences, ProfilesDocument, StatusDocument, UpRequest
 from protocol.sign_in import SignInFlow
 
@@ -100,6 +100,20 @@ class HelperClient:
         async with contextlib.aclosing(self._messages(f"/v1/journal/follow?after={after}")) as messages:
             async for event in messages:
                 yield cast(JournalEvent, event)
+
+    async def happened(self, after: int) -> list[JournalEvent]:
+        """The flight recorder's events after this number, oldest first."""
+        found: list[JournalEvent] = []
+        while True:
+            page = cast(JournalPage, await self._ask(Call("GET", f"/v1/journal?after={after}", ANSWER_TIMEOUT)))
+            found += page["events"]
+            if not page["more"] or not page["events"]:
+                return found
+            after = page["events"][-1]["sequence"]
+
+    async def doctor(self) -> dict[str, Any]:
+        """What the helper's checks of this machine's connections say."""
+        return await self._ask(Call("POST", "/v1/doctor", ASK_SERVER_TIMEOUT))
 
     async def bundle(self) -> bytes:
         """A report for whoever helps, as a ZIP file without secrets and names."""

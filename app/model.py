@@ -63,6 +63,11 @@ class AppModel(QObject):
         self._reading: asyncio.Task[None] | None = None  # of the profiles
         self._saving: asyncio.Task[None] | None = None  # the newest; they follow each other
 
+    @property
+    def client(self) -> HelperClient:
+        """For what is no state of ours."""
+        return self._client
+
     def start(self) -> None:
         """Begin to follow the helper; the event loop runs."""
         self._following = asyncio.create_task(follow(self._client, self, lambda: self._watchers > 0), name="follow the helper")

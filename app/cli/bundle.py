@@ -40,7 +40,7 @@ def save_bundle(
         print(
             f"{sentence(str(error))} The report holds only what you may read yourself; as root it may be more.", file=sys.stderr
         )
-        data = _made_alone(state_dir, include_names=include_names)
+        data = made_alone(state_dir, include_names=include_names)
     write_private(path, data, force=force)
     if as_json:
         print(json.dumps({"file": str(path), "size": len(data), "includesNames": include_names}))
@@ -70,8 +70,8 @@ def write_private(path: Path, data: bytes, *, force: bool) -> None:
         raise NotWritten(f"{path} can't be written: {error.strerror}.") from None
 
 
-def _made_alone(state_dir: str | None, *, include_names: bool) -> bytes:
-    """Ask the helper's program itself, as whoever we are."""
+def made_alone(state_dir: str | None, *, include_names: bool) -> bytes:
+    """Have the helper's program make a report, as whoever we are."""
     words = [
         find_program(),
         "bundle",

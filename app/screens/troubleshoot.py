@@ -1,15 +1,19 @@
-"""Troubleshoot: what does not work and why, in sentences, and all of it as text to send to whoever helps."""
+"""Troubleshoot: checks, what happened, the details as text, and a report to send to whoever helps."""
 
 from datetime import datetime
+from pathlib import Path
 
-from PySide6.QtGui import QFontDatabase, QGuiApplication
-from PySide6.QtWidgets import QDialogButtonBox, QPlainTextEdit, QWidget
+from PySide6.QtCore import QStandardPaths, Qt, Signal
+from PySide6.QtGui import QFontDatabase, QGuiApplication, QHideEvent, QShowEvent
+from PySide6.QtWidgets import QDialogButtonBox, QFileDialog, QPlainTextEdit, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from app.cli.words import sentence, short_name
+from app.screens.checks import Checks
 from app.screens.dialogs import Dialog
+from app.screens.happened import Happened
 from app.screens.parts import Text
 from app.screens.words import path_word, since_text, state_text
-from app.state import AppState
+from app.state import AppState, Failure
 from app.tray.names import one_line
 from app.tray.view import state_line
 from protocol.local_api import LinkStatus
@@ -56,18 +60,37 @@ def _link(name: str, link: LinkStatus, now: datetime) -> str:
 
 
 class TroubleshootDialog(Dialog):
+    """Signals:
+    checks_asked: a person wants the checks run.
+    report_asked: a person wants a report at this Path, over whatever is there.
+    shown: it is on the screen (True) or not any more (False).
+    """
+
+    checks_asked = Signal()
+    report_asked = Signal(object)
+    shown = Signal(bool)
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("Covey: troubleshoot", parent, buttons=QDialogButtonBox.StandardButton.Close)
-        self._text = QPlainTextEdit()
+        self.checks, self.happened, self._text = Checks(), Happened(), QPlainTextEdit()
+        self.checks.asked.connect(self.checks_asked)
         self._text.setReadOnly(True)
         self._text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
-        self._text.setAccessibleName("Report")
+        self._text.setAccessibleName("Details")
         self._text.setTabChangesFocus(True)
-        copy = self.buttons.addButton("&Copy all", QDialogButtonBox.ButtonRole.ActionRole)
-        copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self._text.toPlainText()))
-        self.body.addWidget(Text("What Covey knows about its connections. It holds addresses of your machines, but no keys."))
-        self.body.addWidget(self._text, 1)
-        self.resize(720, 480)
+        self._chooser: QFileDialog | None = None
+        self._outcome = Text(name="The report")
+        self._outcome.hide()
+        self._save = self.buttons.addButton("&Save report…", QDialogButtonBox.ButtonRole.ActionRole)
+        self._save.setToolTip("A file for whoever helps you. It holds no keys, no names and no public addresses.")
+        self._save.clicked.connect(self._on_save)
+        self.tabs = QTabWidget()
+        self.tabs.addTab(self.checks, "&Checks")
+        self.tabs.addTab(self.happened, "&What happened")
+        self.tabs.addTab(self._details(), "&Details")
+        self.body.addWidget(self.tabs, 1)
+        self.body.addWidget(self._outcome)
+        self.resize(720, 520)
 
     def show_state(self, state: AppState, now: datetime) -> None:
         text = report(state, now)
@@ -76,3 +99,49 @@ class TroubleshootDialog(Dialog):
             place = bar.value()
             self._text.setPlainText(text)
             bar.setValue(place)
+
+    def show_saved(self, path: Path, failure: Failure | None) -> None:
+        """The report is written, or not."""
+        self._save.setEnabled(True)
+        if failure is not None:
+            self._outcome.setText(f"{sentence(failure.sentence)} {failure.hint}".strip())
+        else:
+            self._outcome.setText(
+                f"The report is saved as {one_line(str(path), 200)}. MANIFEST.txt in it lists what was removed."
+            )
+        self._outcome.show()
+
+    def _details(self) -> QWidget:
+        page = QWidget()
+        copy = QPushButton("C&opy all")
+        copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self._text.toPlainText()))
+        column = QVBoxLayout(page)
+        column.addWidget(Text("What Covey knows about its connections. It holds addresses of your machines, but no keys."))
+        column.addWidget(self._text, 1)
+        column.addWidget(copy, 0, Qt.AlignmentFlag.AlignLeft)
+        return page
+
+    def _on_save(self) -> None:
+        if self._chooser is None:
+            self._chooser = QFileDialog(self, "Save a report for whoever helps you")
+            self._chooser.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+            self._chooser.setNameFilter("ZIP files (*.zip)")
+            self._chooser.setDefaultSuffix("zip")
+            self._chooser.fileSelected.connect(self._on_chosen)
+        self._chooser.setDirectory(QStandardPaths.writableLocation(QStandardPaths.StandardLocation.DocumentsLocation))
+        self._chooser.selectFile(f"covey-report-{datetime.now().astimezone():%Y-%m-%d-%H%M}.zip")
+        self._chooser.open()  # never `exec()`
+
+    def _on_chosen(self, name: str) -> None:
+        self._save.setEnabled(False)
+        self._outcome.setText("The report is being made…")
+        self._outcome.show()
+        self.report_asked.emit(Path(name))
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        self.shown.emit(True)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        super().hideEvent(event)
+        self.shown.emit(False)

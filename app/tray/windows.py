@@ -10,6 +10,7 @@ from app.autostart import Autostart
 from app.model import AppModel
 from app.settings import Kept
 from app.state import Failure
+from app.troubleshooter import Troubleshooter
 
 if TYPE_CHECKING:
     from app.screens.about import AboutDialog
@@ -38,6 +39,7 @@ class Windows(QObject):
         self._accounts: AccountsDialog | None = None
         self._troubleshoot: TroubleshootDialog | None = None
         self._about: AboutDialog | None = None
+        self._troubleshooter = Troubleshooter(model.client)
         self._is_saving = False
         self._account_failure: Failure | None = None
         model.changed.connect(lambda _: self.redraw())
@@ -84,7 +86,14 @@ class Windows(QObject):
         if self._troubleshoot is None:
             from app.screens.troubleshoot import TroubleshootDialog
 
-            self._troubleshoot = TroubleshootDialog()
+            self._troubleshoot = dialog = TroubleshootDialog()
+            helping = self._troubleshooter
+            dialog.checks_asked.connect(helping.check)
+            dialog.report_asked.connect(helping.save)
+            dialog.shown.connect(lambda is_shown: helping.follow() if is_shown else helping.stop())
+            helping.checked.connect(dialog.checks.show_result)
+            helping.told.connect(lambda events: dialog.happened.show_events(events, datetime.now().astimezone()))
+            helping.saved.connect(dialog.show_saved)
         self._troubleshoot.show_state(self._model.state, datetime.now(UTC))
         self._troubleshoot.bring_up()
 
@@ -98,6 +107,7 @@ class Windows(QObject):
         self._about.bring_up()
 
     def close(self) -> None:
+        self._troubleshooter.stop()
         for window in (self._main, self._settings, self._accounts, self._troubleshoot, self._about):
             if window is not None:
                 window.blockSignals(True)

@@ -21,12 +21,44 @@ from app.screens.settings_dialog import SettingsDialog, Values
 from app.screens.troubleshoot import TroubleshootDialog
 from app.state import AppState, Doing, Failure, Helper
 from helper.preferences import DEFAULTS
+from protocol.journal import JournalEvent
 from protocol.local_api import PeerStatus, StatusDocument
 from tests.unit.helper.local_api.scripted import peer, relayed, status_document
 
 NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
-TIMED_OUT = Failure("timed-out", "Not connected within 30 s.", "Try again.")
 HOSTILE = "<b>bold</b><img src=x> & \u202eevil\u2066 " + "long" * 60
+DOCTOR = {
+    "checks": [
+        {"id": "helper", "ok": True, "sentence": "The helper runs and answers.", "next": ""},
+        {"id": "udp", "ok": False, "sentence": "This network lets no UDP out.", "next": "Ask whoever runs it to open UDP 3478."},
+        {"id": "signal", "ok": True, "sentence": "The signal server answers in 12 ms.", "next": ""},
+        {"id": "mtu", "ok": None, "sentence": "No path to measure yet.", "next": ""},
+        {"id": "clock", "ok": False, "sentence": HOSTILE, "next": HOSTILE},
+    ]
+}
+HAPPENED: list[JournalEvent] = [
+    {"sequence": number, "time": time, "kind": kind, "peer": "", "sentence": said, "details": {}}
+    for number, (time, kind, said) in enumerate(
+        [
+            (
+                "2026-03-04T11:59:58Z",
+                "path",
+                "office-pc is reached directly instead of by the relay: a direct path works, 12 ms.",
+            ),
+            ("2026-03-04T11:59:57Z", "candidates", "not for everybody"),
+            (
+                "2026-03-04T11:59:50Z",
+                "network",
+                "The network changed: eth0 10.0.1.5 went, wlan0 192.168.1.7 came, "
+                "the default route for IPv4 moved from eth0 (10.0.1.1) to wlan0 (192.168.1.1).",
+            ),
+            ("2026-03-04T02:10:00Z", "server", "The connection to the signal server was lost: it does not answer."),
+            ("2026-03-03T18:00:00Z", "helper", "The helper started."),
+            ("2025-12-24T18:00:00Z", "peer", HOSTILE),
+        ]
+    )
+]
+TIMED_OUT = Failure("timed-out", "Not connected within 30 s.", "Try again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +155,17 @@ def dialogs(state: AppState) -> dict[str, Callable[[], QWidget]]:
     def troubleshoot() -> QWidget:
         dialog = TroubleshootDialog()
         dialog.show_state(state, NOW)
+        dialog.checks.show_result(DOCTOR)
         return dialog
 
-    return {"settings": settings, "accounts": accounts, "troubleshoot": troubleshoot, "about": AboutDialog}
+    def happened() -> QWidget:
+        dialog = TroubleshootDialog()
+        dialog.happened.show_events(HAPPENED, NOW)
+        dialog.show_saved(Path("/home/ada/Documents/covey-report-2026-03-04-1200.zip"), None)
+        dialog.tabs.setCurrentWidget(dialog.happened)
+        return dialog
+
+    return {"settings": settings, "accounts": accounts, "troubleshoot": troubleshoot, "happened": happened, "about": AboutDialog}
 
 
 def darken(app: QApplication) -> None:
