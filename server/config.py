@@ -114,7 +114,10 @@ Strict = ConfigDict(frozen=True, extra="forbid", alias_generator=lambda name: na
 
 
 class TurnOptions(BaseModel):
-    """The `[turn]` table. `uris` are those of another TURN server; empty: ours runs."""
+    """The `[turn]` table. `uris` are those of another TURN server; empty: ours runs.
+
+    `other_port` is the second UDP port, by which helpers learn what NAT they are behind; None: the next free one, 0: none.
+    """
 
     model_config = Strict
 
@@ -122,6 +125,7 @@ class TurnOptions(BaseModel):
     uris: tuple[Annotated[str, BeforeValidator(_turn_uri)], ...] = ()
     realm: str = "covey"
     lifetime: int = Field(default=43200, ge=600, le=7 * 86400)  # seconds that credentials are good for
+    other_port: int | None = Field(default=None, ge=0, le=65535)
     relay_ports: Annotated[tuple[int, int], BeforeValidator(_ports)] = DEFAULT_RELAY_PORTS
     user_quota: int = Field(default=10, ge=1)
     total_quota: int = Field(default=10_000, ge=1)

@@ -154,6 +154,7 @@ def _turn_config(config: ServerConfig, addresses: tuple[IPAddress, ...]) -> Turn
         realm=config.turn.realm,
         listen=in_both_families(config.listen_turn, addresses),
         public_addresses=addresses,
+        other_port=config.turn.other_port,
         relay_ports=config.turn.relay_ports,
         user_quota=config.turn.user_quota,
         total_quota=config.turn.total_quota,

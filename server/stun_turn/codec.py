@@ -165,6 +165,11 @@ def pack_xor_address(address: Address, transaction_id: bytes) -> bytes:
     return struct.pack("!BBH", 0, 1 if len(packed) == 4 else 2, address.port ^ _PORT_MASK) + masked
 
 
+def pack_address(address: Address) -> bytes:
+    """Layout: zero, family (1: IPv4, 2: IPv6), port, IP: MAPPED-ADDRESS and its kin (section 14.1)."""
+    return struct.pack("!BBH", 0, 2 if address.is_ipv6 else 1, address.port) + address.ip.packed
+
+
 def unpack_xor_address(value: bytes, transaction_id: bytes) -> Address:
     """Raises ValueError for an unknown family or a wrong length."""
     if (len(value), value[1:2]) not in {(8, b"\x01"), (20, b"\x02")}:

@@ -12,12 +12,14 @@ class TurnConfig:
 
     `listen` may hold wildcards; both UDP and TCP are served there. `public_addresses` are what relayed addresses show; they need
     not be addresses of this machine (1:1 NAT). `relay_ports` is inclusive. `allowed_peers` overrides every refusal of a peer,
-    that of `own_addresses` too.
+    that of `own_addresses` too. `other_port` is a second UDP port, by which clients learn what NAT they are behind: None is the
+    one after each of `listen`, or the next free one; 0 is none.
     """
 
     secret: str = field(repr=False)
     listen: tuple[Address, ...]
     public_addresses: tuple[IPAddress, ...]
+    other_port: int | None = None
     realm: str = "covey"
     relay_ports: tuple[int, int] = (49152, 65535)
     user_quota: int = 10  # allocations a user

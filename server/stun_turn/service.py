@@ -17,6 +17,7 @@ from protocol.errors import CoveyError, NoPermission, PortTaken
 from server.stun_turn.actions import Action, ClosePath, CloseRelay, OpenPath, OpenRelay, SendToClient, SendToPeer
 from server.stun_turn.allocations import Allocation, ClientId
 from server.stun_turn.config import TurnConfig
+from server.stun_turn.discovery import Discovery
 from server.stun_turn.paths import Sockaddr
 from server.stun_turn.receive import Receiver, open_receiver
 from server.stun_turn.sockets import Listener, Lobby, Relay, bind_udp, from_sockaddr, to_sockaddr
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 OWN_ADDRESSES_AGE = 60.0  # seconds until we read this machine's addresses again; ours
 MAX_LISTENERS = 256  # addresses of this machine that clients may use at once
 BACKLOG = 256
+PORTS_BESIDE = 10  # tried for the second port of UDP, one after the other
 
 
 class TurnService:
@@ -61,7 +63,11 @@ class TurnService:
             bound = []
             for address in self._config.listen:
                 bound.append(await self._listen(address, stack))
+            ports = dict(other for address in bound if (other := self._listen_beside(address)) is not None)
+            ports |= {(version, other): port for (version, port), other in ports.items()}
             self._foreign = {ip for ip in self._config.public_addresses if not _is_local(ip)}
+            public = self._config.public_addresses
+            self._core.discovery = Discovery(ports, public, frozenset(public) - self._foreign)
             self.addresses = tuple(bound)
             group = await stack.enter_async_context(asyncio.TaskGroup())  # last: it would wrap what is raised above
             stack.callback(group.create_task(self._watch_own_addresses()).cancel)
@@ -116,14 +122,8 @@ class TurnService:
     # -- binding -------------------------------------------------------------------------------------------------------
 
     async def _listen(self, address: Address, stack: contextlib.AsyncExitStack) -> Address:
-        receiver = self._receiver(address)
-        can_give_away = address.ip.is_unspecified and sys.platform == "linux"
         try:
-            sock = bind_udp(address, None if can_give_away else receiver)
-            if can_give_away:
-                listener: Listener = Lobby(sock, receiver, self._on_message, self._listener_at)
-            else:
-                listener = Listener(sock, receiver, self._on_message)
+            listener = self._open_listener(address, self._receiver(address))
         except OSError as error:
             raise _bind_error("UDP", address, error) from None
         self._add_listener(listener)
@@ -138,13 +138,41 @@ class TurnService:
         stack.callback(server.close)
         return bound
 
+    def _listen_beside(self, address: Address) -> tuple[tuple[int, int], int] | None:
+        """Bind the other port, of UDP alone. It is there to tell what NAT clients have: without it all else works."""
+        wanted, receiver = self._config.other_port, self._receiver(address)
+        ports = (
+            range(address.port + 1, min(address.port + 1 + PORTS_BESIDE, 65536)) if wanted is None else [wanted] * (wanted > 0)
+        )
+        error: OSError | None = None
+        for port in ports:
+            if port == address.port:
+                continue
+            try:
+                self._add_listener(self._open_listener(Address(address.ip, port), receiver))
+            except OSError as failed:
+                error = failed
+                continue
+            return (address.ip.version, address.port), port
+        if error is not None:
+            log.warning("no second UDP port beside %s (%s): clients can't tell what NAT they are behind", address, error.strerror)
+        return None
+
+    def _open_listener(self, address: Address, receiver: Receiver) -> Listener:
+        """Raises OSError."""
+        can_give_away = address.ip.is_unspecified and sys.platform == "linux"
+        sock = bind_udp(address, None if can_give_away else receiver)
+        if can_give_away:
+            return Lobby(sock, receiver, self._on_message, self._listener_at)
+        return Listener(sock, receiver, self._on_message)
+
     def _add_listener(self, listener: Listener) -> None:
         self._listeners[listener.local] = listener
         listener.start()
 
     def _listener_at(self, address: Address) -> Listener | None:
         """The listener bound to that address of this machine, made when it is first asked for."""
-        if (listener := self._listeners.get(address)) or len(self._listeners) >= MAX_LISTENERS:
+        if (listener := self._listeners.get(address)) or self._is_closed or len(self._listeners) >= MAX_LISTENERS:
             return listener
         receiver = self._receiver(address)
         try:
@@ -249,7 +277,7 @@ class TurnService:
         if client.is_stream:
             if stream := self._streams.get(client):
                 stream.write(data)
-        elif listener := self._listeners.get(client.local):
+        elif listener := self._listeners.get(client.local) or self._listener_at(client.local):
             listener.send(data, client.remote)
 
     def _open_relay(self, allocation: Allocation) -> None:

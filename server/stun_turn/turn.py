@@ -33,12 +33,12 @@ from server.stun_turn.allocations import (
 from server.stun_turn.codec import Class, Message, Method
 from server.stun_turn.config import TurnConfig
 from server.stun_turn.credentials import Nonces, User, parse_username, password_for
+from server.stun_turn.discovery import SOFTWARE, Discovery
 from server.stun_turn.peers import PeerPolicy
 
 CREDENTIAL_GRACE = 86400.0  # seconds that an expired username may go on with the peers it has; ours
 PORTS_TRIED = 8  # relay ports that may turn out to be taken by others before we say 508; ours
 MAX_PAYLOAD = 65000  # bytes in one Data indication
-SOFTWARE = b"Covey"
 UDP_PROTOCOL = 17  # REQUESTED-TRANSPORT
 KNOWN = frozenset(Attribute)
 
@@ -63,6 +63,7 @@ class TurnServer:
     def __init__(self, config: TurnConfig, clock_offset: float = 0.0) -> None:
         self.clock_offset = clock_offset
         self.allocations = AllocationTable()
+        self.discovery = Discovery()
         self._config = config
         self.policy = PeerPolicy(config)
         self._nonces = Nonces(config.secret, config.nonce_lifetime)
@@ -193,10 +194,10 @@ class TurnServer:
 
     def _binding(self, message: Message, client: ClientId) -> list[Action]:
         _check_known(message)
-        response = Message(Method.BINDING, Class.SUCCESS, message.transaction_id)
-        response.add(Attribute.XOR_MAPPED_ADDRESS, codec.pack_xor_address(client.remote, message.transaction_id))
-        response.add(Attribute.SOFTWARE, SOFTWARE)
-        return [SendToClient(client, codec.build(response))]
+        answer = self.discovery.answer(message, client)
+        if answer is None:
+            raise _Refused(420, (Attribute.UNKNOWN_ATTRIBUTES, Attribute.CHANGE_REQUEST.to_bytes(2, "big")))
+        return [SendToClient(*answer)]
 
     def _allocate(self, request: _Request, now: float) -> list[Action]:
         """RFC 8656, section 7.2."""
