@@ -132,7 +132,7 @@ class SignalClient:
         await self.send(self._public_key, Body(type=Body.HEARTBEAT))
 
     def _opened(self, message: EncryptedMessage) -> tuple[PublicKey, Body] | None:
-        """The sender and what it says, or None for our heartbeat and for junk, which is counted."""
+        """The sender and what it says, or None for our own heartbeat and for junk, which is counted."""
         try:
             if len(message.body) > MAX_BODY:
                 raise ValueError("the message is too long")
@@ -146,7 +146,7 @@ class SignalClient:
             self.dropped += 1
             log.debug("dropped a message: %s", error)
             return None
-        return None if body.type == Body.HEARTBEAT else (sender, body)
+        return None if sender == self._public_key else (sender, body)
 
     @contextmanager
     def _failures_told(self) -> Iterator[None]:

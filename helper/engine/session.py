@@ -36,6 +36,7 @@ from helper.peer.events import Doubted, LocalChanged, SignalChanged, Signalled
 from helper.peer.lobby import open_lobby
 from helper.peer.messages import SignalMessage
 from helper.peer.runner import PeerRunner, Surroundings
+from helper.peer.ways import Port
 from helper.port_mapping.port_mapping import PortMapping
 from helper.relay.relay import Relay
 from helper.tap.tap import Tap, open_tap
@@ -121,6 +122,7 @@ class Session:
                     on_change=self._peer_changed,
                     recorder=self.recorder,
                     report=outlook.report,
+                    port=Port(device.port, tap.inject),
                 )
                 upkeep = Upkeep(
                     device,

@@ -41,15 +41,6 @@ NEVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
-    ufrag: str
-    password: str
-
-    def __repr__(self) -> str:
-        return f"Credentials({self.ufrag!r}, ...)"
-
-
-@dataclass(frozen=True, slots=True)
 class SendStun:
     """Send a datagram from a base; `transaction` is set for requests, whose answer comes back to this agent."""
 
@@ -78,6 +69,7 @@ class PathLost:
     """The selected pair died and nothing replaces it yet."""
 
 
+SourceFor = Callable[[IPAddress], IPAddress | None]
 Action = SendStun | PermitPeer | PairSelected | PathLost
 
 
@@ -96,16 +88,15 @@ class Agent:
             base that is are formed, because WireGuard will send from there.
     """
 
-    def __init__(
-        self, local: Credentials, *, controlling: bool, tie_breaker: int, source_for: Callable[[IPAddress], IPAddress | None]
-    ) -> None:
+    def __init__(self, local: binding.Credentials, *, controlling: bool, tie_breaker: int, source_for: SourceFor) -> None:
         self.local, self.controlling = local, controlling
-        self.remote: Credentials | None = None
+        self.remote: binding.Credentials | None = None
         self.pairs: dict[tuple[Base, Address], Pair] = {}
         self.selected: Pair | None = None
         self.selected_at = float("-inf")
         self.tie_breaker, self._source_for = tie_breaker, source_for
         self._bases: set[Base] = set()
+        self._adopted: dict[Base, Address] = {}
         self._remotes: dict[Address, Candidate] = {}
         self._pending: dict[bytes, _Pending] = {}
         self._nominee: Pair | None = None
@@ -116,17 +107,28 @@ class Agent:
 
     def set_bases(self, bases: set[Base], now: float) -> list[Action]:
         """Say where our checks can leave from; pairs of bases that went are forgotten."""
+        bases = bases | {base for base in self._adopted if Base(base.ip) in bases}
         gone, self._bases = self._bases - bases, bases
-        for pair in [pair for pair in self.pairs.values() if pair.base in gone]:
-            del self.pairs[pair.key]
-            if pair is self._nominee:
-                self._nominee = None
+        self.pairs = {key: pair for key, pair in self.pairs.items() if pair.base not in gone}
+        if self._nominee is not None and self._nominee.base in gone:
+            self._nominee = None
         actions = self._form_pairs(now)
         if self.selected is not None and self.selected.base in gone:
             actions += self._selected_died(now)
         return actions + self.advance(now)
 
-    def set_remote(self, credentials: Credentials, now: float) -> list[Action]:
+    def adopt(self, base: Base, remote: Address, now: float) -> list[Action]:
+        """Take a base with a port of its own, which leads to this one remote address. It stays until its ip goes, or `drop`."""
+        self._adopted[base] = remote
+        return self.set_bases({known for known in self._bases if not known.port}, now)
+
+    def drop(self, base: Base) -> None:
+        """Forget an adopted base whose pair does not work any more."""
+        self._adopted.pop(base, None)
+        self._bases.discard(base)
+        self.pairs = {key: pair for key, pair in self.pairs.items() if pair.base != base}
+
+    def set_remote(self, credentials: binding.Credentials, now: float) -> list[Action]:
         """Take the other side's credentials; other ones than before make all that was learnt about it void."""
         if self.remote == credentials:
             return []
@@ -141,9 +143,8 @@ class Agent:
     def add_remote(self, candidate: Candidate, now: float) -> list[Action]:
         """Take a remote candidate; those past the bound are ignored."""
         known = self._remotes.get(candidate.address)
-        if known is None and len(self._remotes) >= MAX_REMOTE_CANDIDATES:
-            return []
-        if known is not None and known.kind != "prflx":
+        is_full = known is None and len(self._remotes) >= MAX_REMOTE_CANDIDATES
+        if is_full or (known is not None and known.kind != "prflx"):
             return []
         self._remotes[candidate.address] = candidate
         for pair in self.pairs.values():
@@ -181,12 +182,9 @@ class Agent:
     @property
     def deadline(self) -> float:
         """When `advance` wants to be called next, on the event loop's clock."""
-        due = [self._nominate_at]
-        for pair in self.pairs.values():
-            due.append(pair.next_check)
-            if pair.awaited_until is not None:
-                due.append(pair.awaited_until)
-        return min(due)
+        pairs = self.pairs.values()
+        awaited = [pair.awaited_until for pair in pairs if pair.awaited_until is not None]
+        return min([self._nominate_at, *(pair.next_check for pair in pairs), *awaited])
 
     def advance(self, now: float) -> list[Action]:
         """Send what is due, notice what did not answer, choose."""
@@ -220,10 +218,12 @@ class Agent:
             return actions
         for candidate in self._remotes.values():
             source = self._source_for(candidate.address.ip)
-            for base in self._bases:
+            for base in self._bases - self._adopted.keys():
                 fits = is_routed(candidate.address.ip) if base.is_relay else base.ip == source
                 if fits and base.ip.version == candidate.address.ip.version:
                     actions += self._pair(base, candidate, now)[1]
+        for base in self._adopted.keys() & self._bases:
+            self._pair(base, self._remotes.get(self._adopted[base]) or make_candidate("prflx", self._adopted[base]), now)
         return actions
 
     def _pair(self, base: Base, candidate: Candidate, now: float) -> tuple[Pair | None, list[Action]]:
@@ -234,17 +234,21 @@ class Agent:
         self.pairs[pair.key] = pair
         return pair, [PermitPeer(candidate.address.ip)] if base.is_relay else []
 
-    def _check(self, pair: Pair, now: float) -> SendStun:
+    def make_check(self, base: Base, *, use_candidate: bool = False) -> tuple[bytes, bytes]:
+        """A check from this base: transaction id and datagram. Only with the other side's credentials."""
         assert self.remote is not None
-        use_candidate = self.controlling and pair is self._nominee
-        transaction, data = binding.check(
+        return binding.check(
             f"{self.remote.ufrag}:{self.local.ufrag}",
             self.remote.password,
             controlling=self.controlling,
             tie_breaker=self.tie_breaker,
-            priority=make_candidate("prflx", Address(pair.base.ip, 0)).priority,
+            priority=make_candidate("prflx", Address(base.ip, 0)).priority,
             use_candidate=use_candidate,
         )
+
+    def _check(self, pair: Pair, now: float) -> SendStun:
+        use_candidate = self.controlling and pair is self._nominee
+        transaction, data = self.make_check(pair.base, use_candidate=use_candidate)
         self._pending[transaction] = _Pending(pair, now, use_candidate)
         pair.sent(now)
         pair.next_check = now + self._interval(pair, now)

@@ -8,6 +8,7 @@ import hmac
 import secrets
 import struct
 from binascii import crc32
+from dataclasses import dataclass
 
 from aioice import stun
 
@@ -28,6 +29,15 @@ _USERNAME, _XOR_MAPPED_ADDRESS = Attribute.USERNAME, Attribute.XOR_MAPPED_ADDRES
 _INTEGRITY, _FINGERPRINT = Attribute.MESSAGE_INTEGRITY, Attribute.FINGERPRINT
 _PADDING = 0x0026  # RFC 5780, section 7.6
 _PRIORITY, _USE_CANDIDATE, _CONTROLLED, _CONTROLLING = 0x0024, 0x0025, 0x8029, 0x802A  # RFC 8445, section 16.1
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    ufrag: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.ufrag!r}, ...)"
 
 
 def parse(data: bytes) -> stun.Message:

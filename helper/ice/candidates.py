@@ -43,17 +43,19 @@ class Base:
     Attributes:
         ip: our own address, or the relayed one's.
         relayed: the relayed address, for the relay base only.
+        port: of a socket of its own, which a port search has found; 0 for WireGuard's port.
     """
 
     ip: IPAddress
     relayed: Address | None = None
+    port: int = 0
 
     @property
     def is_relay(self) -> bool:
         return self.relayed is not None
 
     def __str__(self) -> str:
-        return f"relay {self.relayed}" if self.relayed else str(self.ip)
+        return f"relay {self.relayed}" if self.relayed else str(Address(self.ip, self.port) if self.port else self.ip)
 
 
 def make_candidate(kind: Kind, address: Address, related: Address | None = None) -> Candidate:

@@ -10,12 +10,16 @@ The states are not stored: they follow from what is known (`state`). A restart o
 credentials; the old one goes on carrying traffic and proving its path until the new one has selected a pair.
 """
 
+from collections.abc import Sequence
+
 from aioice import stun
 
 from helper.ice.agent import Action as IceAction
-from helper.ice.agent import Credentials, PairSelected, PathLost
+from helper.ice.agent import PairSelected, PathLost, SourceFor
+from helper.ice.binding import Credentials
 from helper.ice.candidates import Base
 from helper.ice.pair import Pair
+from helper.ice.port_search import Slots
 from helper.peer.calls import CHECKS_TIMEOUT, Calls
 from helper.peer.events import (
     Action,
@@ -29,24 +33,22 @@ from helper.peer.events import (
     SessionChanged,
     SignalChanged,
     Signalled,
-    SourceFor,
     State,
     StunReceived,
     TimePassed,
     TrafficWaits,
     UsePath,
 )
-from helper.peer.handshake import HandshakeWait
+from helper.peer.handshake import HANDSHAKE_MAX_AGE, HandshakeWait
 from helper.peer.ice_session import IceSession, Sessions
-from helper.peer.messages import Answer, Description, GoIdle, Goodbye, Offer, SignalMessage, Trickle
+from helper.peer.messages import Answer, Description, GoIdle, Goodbye, Offer, SearchPorts, SignalMessage, Trickle
 from helper.peer.other_side import OtherSide
-from helper.peer.report import Report
+from helper.peer.search import Search
 from helper.wireguard.device import PeerStatistics
 from protocol.addresses import Address
 
 RESTART_AFTER = 0.3  # seconds without any path before ICE starts anew; ours
 HINT_EVERY = 10.0  # seconds between calls that waiting traffic brings about
-HANDSHAKE_MAX_AGE = 180.0  # seconds; Reject-After-Time (WireGuard paper, section 6.1); we keep alive every 25 s
 RENEW_EVERY = 1.0  # seconds between new sessions that the other side makes us begin
 UPKEEP = 100  # bytes between two looks at the counters: a keepalive is less, one ping is more
 
@@ -58,13 +60,15 @@ class PeerConnection:
         controlling: we control ICE and start the handshake (protocol.keys.is_controlling).
         source_for: which of our addresses routing chooses towards an address.
         lazy: be connected only while there is traffic.
+        slots: for the port searches of all peers.
     """
 
     def __init__(
-        self, *, controlling: bool, view: LocalView, source_for: SourceFor, now: float, signal_up: bool, lazy: bool = False
+        self, *, controlling: bool, view: LocalView, source_for: SourceFor, now: float, signal_up: bool, lazy: bool, slots: Slots
     ) -> None:
         self.controlling, self.view = controlling, view
         self._signal_up = signal_up
+        self.search = Search(slots)
         self.sessions = Sessions(controlling=controlling, source_for=source_for)
         self.path: Pair | None = None
         self.path_since = now
@@ -100,7 +104,7 @@ class PeerConnection:
     def deadline(self) -> float:
         """When TimePassed is wanted next, on the event loop's clock."""
         own = (self.calls.at if self._signal_up else float("inf"), self.calls.idle_at, self._restart_at, self._handshake.until)
-        return min(*own, *(session.agent.deadline for session in self.sessions.all()))
+        return min(*own, self.search.deadline, *(session.agent.deadline for session in self.sessions.all()))
 
     @property
     def wants_statistics(self) -> bool:
@@ -116,6 +120,11 @@ class PeerConnection:
 
     def handle(self, event: Event, now: float) -> list[Action]:
         """Take in one event and say what to do about it; `now` is the event loop's clock, in seconds."""
+        actions = self._handle(event, now)
+        searched = self.search.advance(self.sessions.all(), self.view, self._signal_up and self.other.is_covey, now)
+        return actions + self._ice(self.session, searched, now)
+
+    def _handle(self, event: Event, now: float) -> list[Action]:
         match event:
             case LocalChanged(view, moved):
                 return self._local_changed(view, moved, now)
@@ -146,24 +155,22 @@ class PeerConnection:
 
     def _signalled(self, message: SignalMessage, now: float) -> list[Action]:
         match message:
-            case Offer(description):
-                return self._described(description, True, now)
-            case Answer(description):
-                return self._described(description, False, now)
+            case Offer(description) | Answer(description):
+                return self._described(description, isinstance(message, Offer), now)
             case Trickle():
                 return self._trickled(message, now)
             case Goodbye() | GoIdle():
                 return self._left(message, now)
-            case Report():  # it bears on the verdict, not on the path
-                return []
+            case SearchPorts():
+                return self._ice(self.session, self.search.heard(message, self.session, now), now)
+        return []  # a report bears on the verdict, not on the path
 
     def _local_changed(self, view: LocalView, moved: bool, now: float) -> list[Action]:
         known, self.view = set(self.view.candidates), view
         if moved:
+            self.search.network_changed(now)
             return self._restart(now)
-        actions: list[Action] = []
-        for session in self.sessions.all():
-            actions += self._ice(session, session.agent.set_bases(set(view.bases), now), now)
+        actions = [act for one in self.sessions.all() for act in self._ice(one, one.agent.set_bases({*view.bases}, now), now)]
         self._untold = self._untold or not self._signal_up
         if self._signal_up:
             ufrag = self.session.agent.local.ufrag
@@ -200,8 +207,7 @@ class PeerConnection:
         if is_offer:
             actions.insert(0, SendSignal(Answer(self._description())))
         if is_new and description.device is None:  # not ours: it looks for candidates in messages of their own
-            ufrag = self.session.agent.local.ufrag
-            actions += [SendSignal(Trickle(candidate, ufrag)) for candidate in self.view.candidates]
+            actions += [SendSignal(Trickle(candidate, self.session.agent.local.ufrag)) for candidate in self.view.candidates]
         self._offered(now)
         return actions
 
@@ -234,7 +240,7 @@ class PeerConnection:
         self.path, self.path_since, self.sessions.former = None, now, None
         self.session.agent.selected = None
         self._handshake.end()
-        return [LeavePath(), *self._renew(now)]
+        return [LeavePath(), *self._ice(self.session, self.search.close(), now), *self._renew(now)]
 
     def _traffic_waits(self, now: float) -> list[Action]:
         """WireGuard has something to send and nowhere to send it: call whoever sleeps, or is called in long pauses."""
@@ -260,10 +266,9 @@ class PeerConnection:
         return self._ice(self.session, self.session.agent.add_remote(trickle.candidate, now), now)
 
     def _stun(self, message: stun.Message, source: Address, base: Base, now: float) -> list[Action]:
-        actions: list[Action] = []
-        for session in self.sessions.all():
-            actions += self._ice(session, session.agent.receive(message, source, base, now), now)
-        return actions
+        actions = self._ice(self.session, self.search.hit(message, source, base, self.session, now), now)
+        sessions = self.sessions.all()
+        return actions + [act for one in sessions for act in self._ice(one, one.agent.receive(message, source, base, now), now)]
 
     def _counted(self, statistics: PeerStatistics, handshake_age: float | None, on_path: bool, now: float) -> list[Action]:
         before, self.statistics = self.statistics, statistics
@@ -291,9 +296,7 @@ class PeerConnection:
         return []
 
     def _time_passed(self, now: float) -> list[Action]:
-        actions: list[Action] = []
-        for session in self.sessions.all():
-            actions += self._ice(session, session.agent.advance(now), now)
+        actions = [action for one in self.sessions.all() for action in self._ice(one, one.agent.advance(now), now)]
         if now >= self._handshake.until:
             actions += self._handshake_missing(now)
         if now >= self._restart_at:
@@ -313,8 +316,8 @@ class PeerConnection:
         """Begin a new session; the present one stays as long as it carries traffic."""
         self.sessions.renew()
         self._restart_at = float("inf")
-        actions: list[Action] = [SessionChanged(self.sessions.ufrags)]
-        return actions + self._ice(self.session, self.session.agent.set_bases(set(self.view.bases), now), now)
+        set_up = self.session.agent.set_bases(set(self.view.bases), now) + self.search.carry_over(self.session, now)
+        return [SessionChanged(self.sessions.ufrags), *self._ice(self.session, set_up, now)]
 
     def _restart(self, now: float) -> list[Action]:
         """Begin a new session of our own accord and offer it."""
@@ -345,7 +348,7 @@ class PeerConnection:
 
     # ---- paths
 
-    def _ice(self, session: IceSession, ice_actions: list[IceAction], now: float) -> list[Action]:
+    def _ice(self, session: IceSession, ice_actions: Sequence[IceAction | Action], now: float) -> list[Action]:
         actions: list[Action] = []
         for action in ice_actions:
             match action:

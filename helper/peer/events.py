@@ -1,6 +1,5 @@
 """What a PeerConnection takes in and says to do. Pure."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -9,9 +8,10 @@ from aioice import stun
 from helper.ice.agent import PermitPeer, SendStun
 from helper.ice.candidates import Base, Candidate
 from helper.ice.pair import Pair
+from helper.ice.port_search import CloseSockets, KeepSocket, SearchBegan, SearchEnded, SendFromSocket
 from helper.peer.messages import SignalMessage
 from helper.wireguard.device import PeerStatistics
-from protocol.addresses import Address, IPAddress
+from protocol.addresses import Address
 
 
 class State(Enum):
@@ -84,7 +84,6 @@ class TimePassed:
     pass
 
 
-SourceFor = Callable[[IPAddress], IPAddress | None]
 Event = LocalChanged | SignalChanged | Signalled | StunReceived | Counted | Doubted | TrafficWaits | TimePassed
 
 
@@ -122,4 +121,5 @@ class SessionChanged:
     ufrags: tuple[str, ...]
 
 
-Action = SendSignal | SendStun | PermitPeer | UsePath | LeavePath | SessionChanged
+SearchAction = SendFromSocket | KeepSocket | CloseSockets | SearchBegan | SearchEnded
+Action = SendSignal | SendStun | PermitPeer | UsePath | LeavePath | SessionChanged | SearchAction

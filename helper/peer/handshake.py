@@ -2,6 +2,7 @@
 
 RETRIES = (1.0, 2.0, 4.0, 8.0)  # seconds after which the initiator sets up the peer afresh; ours
 RESPONDER_PATIENCE = 5.0  # seconds until the responder may start a handshake too; NetBird's
+HANDSHAKE_MAX_AGE = 180.0  # seconds; Reject-After-Time (WireGuard paper, section 6.1); we keep alive every 25 s
 NEVER = float("inf")
 
 

@@ -3,8 +3,8 @@
 import secrets
 from dataclasses import dataclass, field
 
-from helper.ice.agent import Agent, Credentials
-from helper.peer.events import SourceFor
+from helper.ice.agent import Agent, SourceFor
+from helper.ice.binding import Credentials
 from protocol.addresses import IPAddress
 
 

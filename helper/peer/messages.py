@@ -1,11 +1,14 @@
 """What two peers say to each other over signalling, as values; the wire form is signalexchange.Body. Pure."""
 
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 
-from helper.ice.agent import Credentials
-from helper.ice.candidates import Candidate, parse_sdp, to_sdp
+from helper.ice.binding import Credentials
+from helper.ice.candidates import Candidate, is_routed, parse_sdp, to_sdp
+from helper.ice.port_search import Role
 from helper.peer.report import Report, read_report, write_report
-from protocol.generated.signalexchange_pb2 import Body, RosenpassConfig
+from protocol.addresses import Address
+from protocol.generated.signalexchange_pb2 import Body, PortSearch, RosenpassConfig
 
 NETBIRD_VERSION = "0.77.1"  # whose wire we speak
 SESSION_LENGTH = 5
@@ -71,7 +74,23 @@ class Goodbye:
     device: bytes
 
 
-SignalMessage = Offer | Answer | Trickle | GoIdle | Goodbye | Report
+@dataclass(frozen=True, slots=True)
+class SearchPorts:
+    """The two ends agree on a port search: the one with many sockets asks, the one with one port agrees.
+
+    Attributes:
+        role: the sender's.
+        session, about: the sender's ICE session and the receiver's, which the search belongs to.
+        address: the sender's, as seen from outside; the port says nothing of one with many sockets.
+    """
+
+    role: Role
+    session: bytes
+    about: bytes
+    address: Address
+
+
+SignalMessage = Offer | Answer | Trickle | GoIdle | Goodbye | Report | SearchPorts
 
 
 def to_body(message: SignalMessage) -> Body:
@@ -84,6 +103,9 @@ def to_body(message: SignalMessage) -> Body:
             return Body(type=Body.GO_IDLE, deviceId=device)
         case Report():
             return Body(type=Body.HEARTBEAT, report=write_report(message))
+        case SearchPorts(role, session, about, address):
+            search = PortSearch(role=PortSearch.Role.ValueType(role.value), ip=address.ip.packed, port=address.port)
+            return Body(type=Body.HEARTBEAT, sessionId=session, remoteSessionId=about, portSearch=search)
         case Offer(description) | Answer(description):
             credentials = description.credentials
             body = Body(
@@ -117,7 +139,20 @@ def from_body(body: Body) -> SignalMessage | None:
         return Goodbye(body.deviceId[:MAX_DEVICE]) if body.deviceId else GoIdle()
     if body.type == Body.HEARTBEAT and body.HasField("report"):
         return read_report(body.report)
+    if body.type == Body.HEARTBEAT and body.HasField("portSearch"):
+        return _search(body)
     return None
+
+
+def _search(body: Body) -> SearchPorts:
+    found = body.portSearch
+    if len(found.ip) != 4 or not 0 < found.port <= 65535 or found.role not in (role.value for role in Role):
+        raise ValueError("a port search is between IPv4 addresses and names a side")
+    ip = IPv4Address(found.ip)
+    if not is_routed(ip) or ip.is_multicast or ip.is_reserved or ip.is_unspecified:
+        raise ValueError("a port search is between public addresses")
+    session, about = body.sessionId[:SESSION_LENGTH], body.remoteSessionId[:SESSION_LENGTH]
+    return SearchPorts(Role(found.role), session, about, Address(ip, found.port))
 
 
 def _description(body: Body) -> Description:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from helper.ice.pair import Pair
+from helper.ice.port_search import Role, SearchBegan, SearchEnded
 from helper.peer.events import State
 from helper.recorder import Recorder
 
@@ -51,6 +52,18 @@ class PeerNotes:
             formerRoundTrip=_milliseconds(former) if former else None,
             formerLossPercent=round(former.loss_percent, 1) if former else None,
         )
+
+    def search(self, event: SearchBegan | SearchEnded) -> str:
+        """A port search began or ended; returns the sentence about it."""
+        if isinstance(event, SearchBegan):
+            side = "many ports here for one there" if event.role is Role.MANY_SOCKETS else "one port here for many there"
+            sentence = f"A port search for a direct path to {self._name()} began: {side}, as one of the NATs is symmetric."
+            self._note("path", sentence, role=event.role.name.lower())
+            return sentence
+        found = "found a" if event.is_found else "found no"
+        sentence = f"The port search {found} direct path to {self._name()}: {event.sent} datagrams in {event.seconds:.2f} s."
+        self._note("path", sentence, found=event.is_found, sent=event.sent, seconds=round(event.seconds, 3))
+        return sentence
 
     def left(self) -> None:
         """The other side has closed the connection."""

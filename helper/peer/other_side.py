@@ -50,6 +50,11 @@ class OtherSide:
         former, self._device = self._device, device
         return former is not None
 
+    @property
+    def is_covey(self) -> bool:
+        """Only Covey names its device."""
+        return self._device is not None
+
     def came_early(self, trickle: Trickle) -> None:
         self._early.append(trickle)
 

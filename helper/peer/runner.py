@@ -4,16 +4,17 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from aioice import stun
 
 from helper.engine.network_map import RemotePeer
-from helper.ice.agent import PermitPeer, SendStun
+from helper.ice.agent import PermitPeer, SendStun, SourceFor
 from helper.ice.candidates import Base
 from helper.ice.mux import Mux
 from helper.ice.pair import Pair
+from helper.ice.port_search import CloseSockets, KeepSocket, SearchBegan, SearchEnded, SendFromSocket, Slots
 from helper.peer.connection import PeerConnection
 from helper.peer.events import (
     Action,
@@ -24,7 +25,6 @@ from helper.peer.events import (
     SendSignal,
     SessionChanged,
     Signalled,
-    SourceFor,
     State,
     StunReceived,
     TimePassed,
@@ -35,8 +35,8 @@ from helper.peer.lobby import Lobby
 from helper.peer.messages import Answer, Offer, SignalMessage
 from helper.peer.notes import PeerNotes
 from helper.peer.report import Correspondence, Report
+from helper.peer.ways import Port, Ways
 from helper.recorder import Recorder
-from helper.relay.path import RelayPath
 from helper.relay.relay import Relay
 from helper.wireguard.device import Device, PeerSettings, PeerStatistics
 from protocol.addresses import Address
@@ -45,7 +45,6 @@ from protocol.keys import PrivateKey, PublicKey, is_controlling
 
 log = logging.getLogger(__name__)
 
-FORMER_RELAY_PATH_LIFETIME = 3.0  # seconds that a proxy lives on after its path was left, for late packets
 INITIATION_LIFETIME = 5.0  # seconds until WireGuard makes another: Rekey-Timeout (WireGuard paper, section 6.1)
 WATCH_SWITCH = 2.0  # seconds after a change of path in which the endpoint is watched closely
 
@@ -70,6 +69,8 @@ class Surroundings:
     on_change: Callable[[], None]
     recorder: Recorder
     report: Callable[[PeerConnection], Report]  # what to tell the other end about this one
+    port: Port
+    slots: Slots = field(default_factory=Slots)  # for port searches
 
 
 class PeerLog(logging.LoggerAdapter[logging.Logger]):
@@ -94,10 +95,11 @@ class PeerRunner:
             now=self._loop.time(),
             signal_up=signal_up,
             lazy=lazy,
+            slots=around.slots,
         )
         self.correspondence = Correspondence()
         self.endpoint: Address | None = None  # where WireGuard shall send
-        self._relay_path: RelayPath | None = None
+        self._ways = Ways(around.relay, around.port, self._on_stun, lambda: self.connection.path)
         self._shown: Pair | None = None  # the path that the log last told of
         self._registered: tuple[str, ...] = ()
         self._timer: asyncio.TimerHandle | None = None
@@ -185,9 +187,8 @@ class PeerRunner:
             self._around.mux.unregister(ufrag)
         self._worker.cancel()
         await asyncio.gather(self._worker, return_exceptions=True)
-        if self._relay_path is not None:
-            self._relay_path.close()
-            self._relay_path = None
+        self.connection.search.close()
+        self._ways.leave()
 
     def _on_stun(self, message: stun.Message, source: Address, base: Base) -> None:
         self.handle(StunReceived(message, source, base))
@@ -215,6 +216,8 @@ class PeerRunner:
     def _carry_out(self, actions: list[Action]) -> None:
         for action in actions:
             match action:
+                case SendStun() if action.base.port:
+                    self._ways.send_stun(action)
                 case SendStun(transaction=transaction):
                     if transaction is not None:
                         self._around.mux.expect(transaction, self._on_stun)
@@ -232,6 +235,10 @@ class PeerRunner:
                     self._use(action)
                 case LeavePath():
                     self._leave(action)
+                case SendFromSocket() | KeepSocket() | CloseSockets():
+                    self._ways.search(action)
+                case SearchBegan() | SearchEnded():
+                    self._log.info("%s", self._notes.search(action))
 
     def _register(self) -> None:
         wanted = self.connection.sessions.ufrags
@@ -250,9 +257,9 @@ class PeerRunner:
             self._log.info("%s (%s%s)", "connected directly" if not pair.relays else "relayed", pair, trip)
             self._around.on_change()
         try:
-            self.endpoint = self._endpoint(pair)
+            self.endpoint = self._ways.endpoint(pair)
         except OSError as error:
-            self._log.warning("no way to the relay: %s", error)
+            self._log.warning("no way to %s: %s", pair, error)
             return
         self._watch_until = self._loop.time() + WATCH_SWITCH
         self._wanted.put_nowait(action)
@@ -261,31 +268,8 @@ class PeerRunner:
         self._log.info("left")
         self._notes.left()
         self.endpoint = self._shown = None
-        if self._relay_path is not None:
-            self._relay_path.close()
-            self._relay_path = None
+        self._ways.leave()
         self._wanted.put_nowait(action)
-
-    def _endpoint(self, pair: Pair) -> Address:
-        """Where WireGuard sends to use this pair: the remote address, or the proxy that leads to it by our relay."""
-        if pair.base.is_relay:
-            if self._relay_path is not None and self._relay_path.peer != pair.remote.address:
-                self._relay_path.close()
-                self._relay_path = None
-            if self._relay_path is None:
-                self._relay_path = self._around.relay.open_path(pair.remote.address)
-            self._relay_path.deliver()
-            return self._relay_path.endpoint
-        if self._relay_path is not None:
-            self._relay_path.inject_from(pair.remote.address, pair.base.ip)
-            self._loop.call_later(FORMER_RELAY_PATH_LIFETIME, self._drop_relay_path, self._relay_path)
-        return pair.remote.address
-
-    def _drop_relay_path(self, path: RelayPath) -> None:
-        in_use = self.connection.path is not None and self.connection.path.base.is_relay
-        if path is self._relay_path and not in_use:
-            path.close()
-            self._relay_path = None
 
     # ---- WireGuard, one call after the other
 
@@ -311,7 +295,7 @@ class PeerRunner:
     def _send_initiation(self, pair: Pair) -> None:
         """Send what waited for a path: setting the peer up anew would lose what WireGuard keeps for it."""
         if self._initiation is not None:
-            self._around.send_stun(SendStun(self._initiation[0], pair.base, pair.remote.address))
+            self._carry_out([SendStun(self._initiation[0], pair.base, pair.remote.address)])
             self._initiation = None
 
     async def _call(self, call: Any) -> None:

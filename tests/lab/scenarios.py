@@ -74,7 +74,7 @@ SCENARIOS = {
         Scenario("public-port", "one on the internet, one behind a home router", pair(public, PORT)),
         Scenario("public-symmetric", "one on the internet, one behind a symmetric NAT", pair(public, SYM)),
         Scenario("cone-symmetric", "a full cone and a symmetric NAT", pair(behind(CONE), SYM)),
-        Scenario("port-symmetric", "a home router and a symmetric NAT", pair(PORT, SYM), DIRECT | RELAYED),
+        Scenario("port-symmetric", "a home router and a symmetric NAT", pair(PORT, SYM)),
         Scenario("symmetric-symmetric", "two symmetric NATs", pair(SYM, SYM), RELAYED),
         Scenario("carrier-port", "a home behind a carrier's NAT, and a home", pair(behind_carrier(PORT_RESTRICTED), PORT)),
         Scenario("one-carrier", "two homes of one carrier that does not hairpin", customers(PORT_RESTRICTED), RELAYED),

@@ -12,6 +12,7 @@ from aioice import stun
 from helper.ice import binding
 from helper.ice.agent import PermitPeer, SendStun
 from helper.ice.candidates import Base, make_candidate
+from helper.ice.port_search import CloseSockets, KeepSocket, SearchEnded, SendFromSocket, Slots
 from helper.peer.connection import PeerConnection
 from helper.peer.events import (
     Action,
@@ -96,7 +97,8 @@ class World:
 class Host:
     """A peer with one address behind a NAT of a kind: none, cone, port or symmetric.
 
-    `relay` gives it a relayed address; `paths` are the pairs it was told to use, `signalled` what it said.
+    `relay` gives it a relayed address; `paths` are the pairs it was told to use, `signalled` what it said, `searches` the port
+    searches that ended. `sockets` are the local ports that a search has open, by its number.
     """
 
     world: World
@@ -112,16 +114,20 @@ class Host:
     peer: "Host" = field(init=False)
     paths: list[UsePath] = field(default_factory=list)
     signalled: list[Action] = field(default_factory=list)
+    searches: list[SearchEnded] = field(default_factory=list)
+    sockets: dict[int, int] = field(default_factory=dict)
+    datagrams: int = 0  # that it sent
 
     def __post_init__(self) -> None:
         self.ip = ipaddress.ip_address(self.public if self.nat == "none" else self.address)
         self.relayed = Address(RELAY_IP, 40000 + len(self.world.hosts))
-        self.mappings: dict[Address | None, int] = {}
+        self.mappings: dict[tuple[int, Address | None], int] = {}
         self.allowed: set[Address] = set()
         self.permitted: set[IPAddress] = set()
         self.handshake: float | None = None
         self.received = 0
         self.device = self.name.encode()
+        self.kept = 0
         self.connection = PeerConnection(
             controlling=self.controlling,
             view=self.view(),
@@ -129,6 +135,7 @@ class Host:
             now=self.world.now,
             signal_up=True,
             lazy=self.lazy,
+            slots=Slots(),
         )
         self.world.hosts.append(self)
 
@@ -167,6 +174,19 @@ class Host:
                     self.paths.append(action)
                     if action.afresh:
                         self.world.later(self.world.delay, self.try_handshake)
+                case SendFromSocket(number, ip, destination, data):
+                    port = self.sockets.setdefault(number, 10000 + number)
+                    self.send(data, Base(ip, port=port), destination)
+                case KeepSocket(kept):
+                    self.close_sockets(kept.port)
+                case CloseSockets(also_kept):
+                    self.close_sockets(0 if also_kept else self.kept)
+                case SearchEnded():
+                    self.searches.append(action)
+
+    def close_sockets(self, kept: int) -> None:
+        self.kept = kept
+        self.sockets = {number: port for number, port in self.sockets.items() if port == kept}
 
     def hear(self, body: bytes) -> None:
         from protocol.generated.signalexchange_pb2 import Body
@@ -190,11 +210,16 @@ class Host:
 
     # ---- the network
 
-    def mapped(self, destination: Address) -> Address:
+    def mapped(self, destination: Address, local: int = PORT) -> Address:
         if self.nat == "none":
-            return Address(self.ip, PORT)
-        key = destination if self.nat == "symmetric" else None
-        port = self.mappings.setdefault(key, PORT if key is None else 20000 + self.world.random.randrange(30000))
+            return Address(self.ip, local)
+        symmetric = self.nat == "symmetric"
+        key = local, destination if symmetric else None
+        port = self.mappings.get(key)
+        while port is None:
+            free = self.world.random.randrange(1024, 65536) if symmetric else local
+            port = free if free not in self.mappings.values() else None
+        self.mappings[key] = port
         return Address(ipaddress.ip_address(self.public), port)
 
     def send(self, data: bytes, base: Base, destination: Address) -> None:
@@ -204,7 +229,10 @@ class Host:
             return
         if not self.udp or base.ip != self.ip:
             return
-        source = self.mapped(destination)
+        if base.port and base.port not in self.sockets.values():
+            return
+        source = self.mapped(destination, base.port or PORT)
+        self.datagrams += 1
         self.allowed.add(destination)
         if destination.ip == self.peer.ip and self.peer.nat != "none" and self.public == self.peer.public:  # one LAN
             source = Address(self.ip, PORT)
@@ -220,11 +248,12 @@ class Host:
         elif destination == Address(self.ip, PORT) and (self.nat == "none" or source.ip == self.peer.ip):
             self.receive(data, source, Base(self.ip))
         elif self.nat != "none" and destination.ip == ipaddress.ip_address(self.public):
-            ports = {port: to for to, port in self.mappings.items()}
+            ports = {port: key for key, port in self.mappings.items()}
             if destination.port in ports:
-                to = ports[destination.port]
-                if self.nat == "cone" or (to is None and source in self.allowed) or to == source:
-                    self.receive(data, source, Base(self.ip))
+                local, to = ports[destination.port]
+                is_let_in = self.nat == "cone" or (to is None and source in self.allowed) or to == source
+                if is_let_in and (local == PORT or local in self.sockets.values()):
+                    self.receive(data, source, Base(self.ip, port=0 if local == PORT else local))
 
     def receive(self, data: bytes, source: Address, base: Base) -> None:
         message: stun.Message = binding.parse(data)

@@ -107,12 +107,13 @@ async def test_junk_is_counted_and_passed_over() -> None:
         assert alice.dropped == 8
 
 
-async def test_heartbeats_are_nobody_else_s_business() -> None:
+async def test_our_own_heartbeats_are_nobody_else_s_business() -> None:
     server = Signal()
     async with alice_at(server) as (alice, messages):
-        for sender in (ALICE, BOB):
+        for sender in (ALICE, BOB):  # a peer's may hold an extension
             put(server, sender, Body(type=Body.HEARTBEAT))
         put(server, BOB, OFFER)
+        assert await anext(messages) == (BOB.public, Body(type=Body.HEARTBEAT))
         assert await anext(messages) == (BOB.public, OFFER)
         assert alice.dropped == 0
 

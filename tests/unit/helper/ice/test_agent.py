@@ -13,12 +13,12 @@ from helper.ice.agent import (
     MAX_REMOTE_CANDIDATES,
     Action,
     Agent,
-    Credentials,
     PairSelected,
     PathLost,
     PermitPeer,
     SendStun,
 )
+from helper.ice.binding import Credentials
 from helper.ice.candidates import Base, Candidate, make_candidate
 from helper.ice.pair import DEAD_MISSES, DEAD_THOUGH_HEARD
 from protocol.addresses import Address

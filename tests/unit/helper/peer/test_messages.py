@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helper.ice.agent import Credentials
+from helper.ice.binding import Credentials
 from helper.ice.candidates import make_candidate
 from helper.peer.messages import MAX_CANDIDATES, Answer, Description, GoIdle, Goodbye, Offer, Trickle, from_body, to_body
 from protocol.addresses import Address

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helper.ice.agent import Credentials
+from helper.ice.binding import Credentials
 from helper.peer.messages import Description, Offer, from_body, to_body
 from helper.peer.report import LOOK, REPEAT, Correspondence, Report, read_report
 from protocol.generated import signalexchange_pb2 as wire
