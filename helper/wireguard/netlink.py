@@ -1,7 +1,8 @@
 """WireGuard in the kernel, configured by generic netlink (linux/wireguard.h).
 
 pyroute2's socket takes one peer a request and expects exactly one reply, so requests go one by one. A request holds at most
-64 KiB of allowed IPs, which is why they are sent in chunks; an answer may show a peer in two parts.
+64 KiB of allowed IPs, which is why they are sent in chunks; an answer may show a peer in two parts. A request that was given up
+leaves its answer in the socket, where the next one would take it for its own: such a socket is thrown away.
 """
 
 import asyncio
@@ -9,8 +10,8 @@ import base64
 import contextlib
 import errno
 import ipaddress
-from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.generic.wireguard import AsyncWireGuard
@@ -21,6 +22,7 @@ from helper.wireguard.peers import ConfigurePeer, PeerChange, RemovePeer
 from protocol.addresses import Address
 from protocol.keys import PrivateKey, PublicKey
 
+T = TypeVar("T")
 REQUEST_TIMEOUT = 5.0  # seconds
 ALLOWED_IPS_A_REQUEST = 1000  # of at most 28 bytes each; about 2300 fit into a netlink attribute
 
@@ -28,9 +30,10 @@ ALLOWED_IPS_A_REQUEST = 1000  # of at most 28 bytes each; about 2300 fit into a 
 class KernelWireGuard:
     """Configures one interface. Raises OSError (TimeoutError too) when the kernel refuses."""
 
-    def __init__(self, interface: str, netlink: Any) -> None:
+    def __init__(self, interface: str, open_netlink: Callable[[], Awaitable[Any]]) -> None:
         self._interface = interface
-        self._netlink = netlink
+        self._open_netlink = open_netlink
+        self._netlink: Any = None
         self._one_at_a_time = asyncio.Lock()
 
     async def configure(self, private_key: PrivateKey, port: int, fwmark: int) -> None:
@@ -62,26 +65,50 @@ class KernelWireGuard:
         return merge_statistics(await self._info())
 
     async def _set(self, **settings: Any) -> None:
-        async with self._one_at_a_time, asyncio.timeout(REQUEST_TIMEOUT):
-            with _as_os_error():
-                await self._netlink.set(self._interface, **settings)
+        await self._ask(lambda netlink: netlink.set(self._interface, **settings))
 
     async def _info(self) -> list[Any]:
+        async def ask(netlink: Any) -> list[Any]:
+            return [message async for message in await netlink.info(self._interface)]
+
+        return await self._ask(ask)
+
+    async def _ask(self, ask: Callable[[Any], Awaitable[T]]) -> T:
         async with self._one_at_a_time, asyncio.timeout(REQUEST_TIMEOUT):
-            with _as_os_error():
-                return [message async for message in await self._netlink.info(self._interface)]
+            try:
+                if self._netlink is None:
+                    self._netlink = await self._open_netlink()
+                return await ask(self._netlink)
+            except NetlinkError as error:  # an answer
+                raise OSError(error.code or errno.EIO, str(error)) from error
+            except BaseException:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        netlink, self._netlink = self._netlink, None
+        if netlink is not None:
+            netlink.close()
 
 
 @contextlib.asynccontextmanager
 async def open_kernel_wireguard(interface: str) -> AsyncIterator[KernelWireGuard]:
     """Open the kernel's side of an interface of the kind `wireguard` that is there already."""
-    with _as_os_error():
-        netlink = AsyncWireGuard()
-        await netlink.setup_endpoint()
+    kernel = KernelWireGuard(interface, _open_netlink)
     try:
-        yield KernelWireGuard(interface, netlink)
+        yield kernel
     finally:
+        kernel.close()
+
+
+async def _open_netlink() -> Any:
+    netlink = AsyncWireGuard()
+    try:
+        await netlink.setup_endpoint()
+    except BaseException:
         netlink.close()
+        raise
+    return netlink
 
 
 def peer_requests(change: PeerChange) -> Iterator[dict[str, Any]]:
@@ -149,12 +176,3 @@ def merge_configuration(messages: Iterable[Any]) -> Configuration:
             found.has_preshared_key |= secret is not None and bool(secret.strip(b"A="))  # in base64 zeros are A
             found.allowed_ips |= {ipaddress.ip_network(ip["addr"]) for ip in peer.get_attr("WGPEER_A_ALLOWEDIPS") or ()}
     return Configuration(public_key, int(port), int(fwmark), peers)
-
-
-@contextlib.contextmanager
-def _as_os_error() -> Iterator[None]:
-    """Netlink's own errors as OSError, which our callers know."""
-    try:
-        yield
-    except NetlinkError as error:
-        raise OSError(error.code or errno.EIO, str(error)) from error

@@ -78,6 +78,7 @@ def command_of(options: argparse.Namespace) -> str:
     settings = {
         "PYTHONPATH": os.environ.get("PYTHONPATH") or str(ROOT),
         "COVEY_LAB_WIREGUARD": "kernel",
+        "COVEY_LAB_PATIENCE": f"{PATIENCE:g}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     lines = [

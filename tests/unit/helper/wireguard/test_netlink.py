@@ -1,9 +1,11 @@
 """The kernel's side, as far as it can be shown without its module: what is asked, and that its encoding holds."""
 
+import asyncio
 import base64
 import errno
 import ipaddress
 import socket
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -118,6 +120,7 @@ class FakeNetlink:
         self.error = error
         self.requests: list[dict[str, Any]] = []
         self.running = 0
+        self.is_closed = False
 
     async def set(self, interface: str, **settings: Any) -> None:
         self.running += 1
@@ -133,10 +136,23 @@ class FakeNetlink:
 
         return messages()
 
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def opened(*sockets: Any) -> Callable[[], Awaitable[Any]]:
+    """Opens these, one after the other."""
+    waiting = iter(sockets)
+
+    async def open_netlink() -> Any:
+        return next(waiting)
+
+    return open_netlink
+
 
 async def test_the_kernel_is_configured_and_asked() -> None:
     netlink, key = FakeNetlink(), PrivateKey.generate()
-    kernel = KernelWireGuard("wt9", netlink)
+    kernel = KernelWireGuard("wt9", opened(netlink))
     await kernel.configure(key, 51820, 7)
     await kernel.apply([RemovePeer(KEY), ConfigurePeer(KEY)])
     assert netlink.requests[0] == {"private_key": key.secret_text, "listen_port": 51820, "fwmark": 7}
@@ -149,7 +165,23 @@ async def test_the_kernel_is_configured_and_asked() -> None:
 
 
 async def test_a_refusal_of_the_kernel_is_an_oserror() -> None:
-    kernel = KernelWireGuard("wt9", FakeNetlink(NetlinkError(errno.ENODEV, "No such device")))
+    kernel = KernelWireGuard("wt9", opened(FakeNetlink(NetlinkError(errno.ENODEV, "No such device"))))
     with pytest.raises(OSError, match="No such device") as caught:
         await kernel.apply([RemovePeer(KEY)])
     assert caught.value.errno == errno.ENODEV
+
+
+async def test_a_socket_whose_answer_was_not_awaited_is_not_used_again() -> None:
+    class Silent(FakeNetlink):
+        async def set(self, interface: str, **settings: Any) -> None:
+            await asyncio.Event().wait()
+
+    silent, fresh = Silent(), FakeNetlink()
+    kernel = KernelWireGuard("wt9", opened(silent, fresh))
+    giving_up = asyncio.create_task(kernel.apply([RemovePeer(KEY)]))
+    await asyncio.sleep(0)
+    giving_up.cancel()
+    await asyncio.wait([giving_up])
+    await kernel.apply([RemovePeer(KEY)])
+    assert silent.is_closed
+    assert len(fresh.requests) == 1
