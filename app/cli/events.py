@@ -60,7 +60,7 @@ def begin_of(text: str, now: datetime) -> datetime:
 def line_of(event: "JournalEvent") -> str:
     """Time, kind and sentence; how often, if more than once."""
     repeated = f" ({event['count']} times until {_clock(event.get('until', ''))})" if event.get("count", 1) > 1 else ""
-    return f"{_moment(event['time'])}  {plain(event['kind']):<10}  {sentence(event['sentence'])}{repeated}"
+    return f"{_moment(event['time'])}  {plain(event['kind']):<10}  {_said(event['sentence'])}{repeated}"
 
 
 def _all(socket: str, after: int = 0) -> Iterator["JournalEvent"]:
@@ -86,6 +86,11 @@ def _is_wanted(event: "JournalEvent", peer: str | None, begin: datetime | None) 
 
 def _print(event: "JournalEvent", *, as_json: bool) -> None:
     print(json.dumps(event) if as_json else line_of(event))
+
+
+def _said(text: str) -> str:
+    """A sentence as it was noted: it may begin with a name."""
+    return plain(" ".join(text.split()))
 
 
 def _moment(text: str) -> str:

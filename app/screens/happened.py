@@ -6,7 +6,6 @@ from datetime import datetime
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
-from app.cli.words import sentence
 from app.screens.parts import Text, plain_tooltip
 from app.tray.names import one_line
 from protocol.journal import JournalEvent
@@ -23,7 +22,7 @@ def rows_of(events: Sequence[JournalEvent], now: datetime) -> list[tuple[str, st
         if event["kind"] in FOR_ENGINEERS:
             continue
         count = event.get("count", 1)
-        said = one_line(sentence(event["sentence"]), LONGEST)
+        said = one_line(event["sentence"], LONGEST)
         rows.append((moment_text(event["time"], now), f"{said} ({count} times)" if count > 1 else said))
     return rows
 

@@ -79,6 +79,8 @@ class PeerNotes:
 def _why(former: Pair, pair: Pair) -> str:
     if not former.is_valid:
         return f"the former path does not answer any more ({former.missed} checks were missed)"
+    if former.base.ip != pair.base.ip and not former.relays and not pair.relays:
+        return f"packets leave this machine from {pair.base.ip} and no longer from {former.base.ip}"
     if former.relays > pair.relays:
         return f"a direct path works, {_figures(pair)}"
     return f"the new one has {_figures(pair)}, the former {_figures(former)}"

@@ -16,13 +16,13 @@ NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 
 
 async def test_a_person_reads_time_kind_and_sentence(covey: Covey, controller: ScriptedController) -> None:
-    controller.recorder.note("network", "the network\x1b[31m changed")
+    controller.recorder.note("network", "The network\x1b[31m changed.")
     for _ in range(3):
         controller.recorder.note("peer", "bob is connected.", peer="bob")
     done = await covey("events")
     first, second = done.out.splitlines()
     assert first[19:] == "  network     The network?[31m changed."
-    assert second[19:].startswith("  peer        Bob is connected. (3 times until ")
+    assert second[19:].startswith("  peer        bob is connected. (3 times until ")
 
 
 async def test_a_script_reads_one_object_a_line_and_only_of_that_peer(covey: Covey, controller: ScriptedController) -> None:
