@@ -139,9 +139,10 @@ class Recorder:
 
     def _close_folds(self, now: float) -> None:
         """End those whose minute is over, also where the clock was set back."""
-        for key, event in list(self._folding.items()):
-            if 0 <= now - event.time < FOLD:
-                break  # the others are younger
+        while self._folding:
+            key, oldest = next(iter(self._folding.items()))
+            if 0 <= now - oldest.time < FOLD:
+                return
             self._end_fold(key)
 
     def _end_fold(self, key: tuple[str, str, str]) -> None:
