@@ -10,7 +10,7 @@ class CoveyError(Exception):
     """
 
     code: ClassVar[str] = "internal"
-    hint: str = "Try again; if it persists, look at the helper's log."
+    hint: str = "Try again; if it persists, send what `covey debug bundle` writes to whoever helps you."
     exit_code: ClassVar[int] = 1
 
     def __init__(self, sentence: str, hint: str | None = None) -> None:

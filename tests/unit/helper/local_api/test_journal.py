@@ -68,3 +68,23 @@ async def test_a_stranger_learns_what_concerns_the_machine_and_his_own_accounts(
     status, page = await as_user(socket_path, "GET", "/v1/journal")
     assert status == 200
     assert [event["sentence"] for event in page["events"]] == ["The network changed.", "carol is reached directly."]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else")
+async def test_names_in_a_report_are_for_the_administrator_only(socket_path: Path, controller: ScriptedController) -> None:
+    status, answer = await as_user(socket_path, "POST", "/v1/debug/bundle", "", "{}")
+    assert (status, answer["error"]["code"]) == (403, "no-permission")  # the account is nobody's of his
+    controller.owners = {"default": NOBODY}
+    status, answer = await as_user(socket_path, "POST", "/v1/debug/bundle", "", '{"include_names": true}')
+    assert (status, answer["error"]["code"]) == (403, "no-permission")
+    status, answer = await as_user(socket_path, "POST", "/v1/debug/bundle", "", '{"names": true}')
+    assert (status, answer["error"]["code"]) == (400, "usage")
+    assert controller.calls == []
+
+
+async def test_a_report_is_a_file(socket_path: Path, controller: ScriptedController) -> None:
+    async with (
+        aiohttp.ClientSession("http://helper", connector=aiohttp.UnixConnector(str(socket_path))) as session,
+        session.post("/v1/debug/bundle", json={"include_names": True}) as response,
+    ):
+        assert (response.status, response.content_type, await response.read()) == (200, "application/zip", b"PK a report")
