@@ -1,6 +1,7 @@
 """What this end knows of its own network and of each connection: its Report to a peer, and the Facts of a verdict."""
 
 import asyncio
+import math
 import time
 from collections.abc import Iterable, Mapping
 from typing import Literal
@@ -26,6 +27,7 @@ from protocol.keys import PublicKey
 from protocol.version import VERSION
 
 HEARD_LATELY = 10.0, 100.0  # seconds: whoever does not answer is tried every few seconds, after five minutes each minute at least
+JUDGE_EVERY = 0.5  # seconds
 SYMMETRIC = "address-and-port-dependent"
 
 
@@ -52,7 +54,8 @@ class Outlook:
         self._plan, self._streams, self._peers = plan, streams, peers
         self._loop = asyncio.get_running_loop()
         self._overlay, self.others = read_address(plan.login.peerConfig).network, Others()
-        self._began = self._loop.time()
+        self._judged = -math.inf, False
+        self._began = self._relay_lost = self._loop.time()
 
     def report(self, connection: PeerConnection) -> Report:
         """What we tell the other end of this connection."""
@@ -112,13 +115,16 @@ class Outlook:
         """How things are, for the warnings."""
         now, (management, signal) = self._loop.time(), self._streams
         states = [runner.connection for runner in self._peers.values()]
-        relay_down = self._relay.relayed_address is None and self._relay.error is not None
+        if self._relay.relayed_address is not None or self._relay.error is None:
+            self._relay_lost = now  # its own since is of the last attempt
         ends = self._plan.lease.ends
+        management_down = self._down(management.is_up, management.since, now)
         return Circumstances(
             has_network=self.has_network,
-            management_down=self._down(management.is_up, management.since, now),
+            management_down=management_down,
+            map_age=management_down if self._peers else None,
             signal_down=self._down(signal.is_up, signal.since, now),
-            relay_down=self._down(not relay_down, self._relay.since, now),
+            relay_down=now - self._relay_lost,
             udp_blocked=self.is_udp_blocked,
             clocks=tuple(
                 (_name(runner), runner.correspondence.clock_ahead)
@@ -144,6 +150,12 @@ class Outlook:
     @property
     def is_udp_blocked(self) -> bool:
         """This network lets no UDP out: TCP reaches servers that UDP does not, and no peer answers by UDP either."""
+        now = self._loop.time()
+        if now - self._judged[0] > JUDGE_EVERY:  # it looks at all peers, and each peer's verdict asks for it
+            self._judged = now, self._lets_no_udp_out()
+        return self._judged[1]
+
+    def _lets_no_udp_out(self) -> bool:
         if self._network.gatherer.mapped or self._relay.transport == "udp":
             return False
         tcp_only = self._network.gatherer.servers_silent and any(stream.is_up for stream in self._streams)

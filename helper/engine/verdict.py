@@ -91,11 +91,7 @@ def _calling(facts: Facts) -> Verdict:
         sentence = f"{name} does without direct connections and asks for a relay of a kind that Covey does not speak."
         return Verdict("without-ice", sentence, f"Allow direct connections (P2P) on {name}, or install Covey there.")
     if not facts.signal_up:
-        return Verdict(
-            "signal-down",
-            f"The signal server can't be reached, so {name} can't be called.",
-            "`covey doctor` says where it fails; the call is made as soon as the server is back.",
-        )
+        return _signal_down(name)
     match facts.farewell:
         case "offline":
             sentence = f"{name} went offline and said so; it is connected again as soon as it is back."
@@ -110,9 +106,16 @@ def _calling(facts: Facts) -> Verdict:
             )
 
 
+def _signal_down(name: str) -> Verdict:
+    step = "`covey doctor` says where it fails; the call is made as soon as the server is back."
+    return Verdict("signal-down", f"The signal server can't be reached, so {name} can't be called.", step)
+
+
 def _checking(own: Report, theirs: Report | None, facts: Facts) -> Verdict:
     if not facts.has_network:
         return _no_network()
+    if not facts.signal_up and facts.age > TRIED_AFTER:  # what was agreed on before leads nowhere
+        return _signal_down(facts.name)
     if mismatch := _mismatch(own, theirs, facts):
         return mismatch
     tried = f"None of {facts.pairs} candidate pairs answers yet"

@@ -25,7 +25,7 @@ class Circumstances:
 
     Attributes:
         management_down, signal_down, relay_down: for how many seconds; 0: it is up, or there is none.
-        map_age: seconds since the network map in use was new, while it is one of an earlier time; else None.
+        map_age: seconds, at least, since the server said which peers there are; None: it has named none.
         clocks: of each peer that told: its name, and by how many seconds its clock is ahead of ours.
         overlay: our network, for people.
         displaced: who took WireGuard's former port; empty: nobody.
@@ -53,7 +53,7 @@ def warnings_of(now: Circumstances) -> list[Notice]:
     found = _network(now) + _clock(now.clocks) + _others(now)
     if now.displaced:
         sentence = f"{now.displaced}, so WireGuard uses port {now.port}; rules of a firewall for the former one do not fit."
-        found.append(Notice("port-changed", sentence, "End that program, or change the rules; `covey up --port` sets a port."))
+        found.append(Notice("port-changed", sentence, "Change the rules to fit, or fix a port in the settings of the tray."))
     if now.session_ends_in is not None and 0 < now.session_ends_in < ENDS_SOON:
         found.append(Notice("session-expires-soon", "Your session ends within the hour.", "Sign in again: `covey login`."))
     return found
@@ -80,7 +80,7 @@ def _network(now: Circumstances) -> list[Notice]:
         sentence = "This network lets no UDP out, so everything goes by the relay over TCP and is slower."
         found.append(Notice("udp-blocked", sentence, "Ask who runs this network to let UDP out, or use another one."))
     if now.map_age is not None and now.map_age > OLD:
-        sentence = f"The list of machines is more than {span(now.map_age)} old; the server has not been reached since."
+        sentence = f"The list of machines is about {span(now.map_age)} old; the server has not been reached since."
         found.append(Notice("map-saved-old", sentence, DOCTOR))
     return found
 

@@ -67,6 +67,7 @@ CASES: tuple[tuple[str, Report, Report | None, Facts], ...] = (
     ("farewell", US, BOB, still(State.CALLING, farewell="offline")),
     ("farewell", US, None, still(State.CALLING, farewell="idle")),
     ("signal-down", US, BOB, still(State.CALLING, signal_up=False)),
+    ("signal-down", US, BOB, still(State.CHECKING, signal_up=False)),
     ("no-network", US, BOB, still(State.CHECKING, has_network=False)),
     ("no-network", US, None, still(State.CALLING, has_network=False, signal_up=False)),
     ("without-ice", US, None, still(State.CALLING, without_ice=True)),
