@@ -21,8 +21,9 @@ from app.screens.parts import Heading, Text
 from app.state import Failure
 from app.tray.names import one_line
 
+PEERS = 50  # that are told of
 LONGEST = 400  # characters of a sentence
-MARKS = {True: ("✓", "All right", "#2f9e55"), False: ("✗", "Wrong", "#d9534f"), None: ("–", "Not checked", "")}
+MARKS = {True: ("✓", "All right", "#2f9e55"), False: ("✗", "Wrong", "#d9534f"), None: ("–", "To know", "")}
 INVITATION = "Covey looks at this machine's network, its servers and every path. It takes some seconds and changes nothing."
 
 Row = tuple[bool | None, str, str]  # all right; a sentence; what to do
@@ -43,6 +44,17 @@ def rows_of(document: Any) -> tuple[str, list[Row]]:
     if wrong == 0:
         return "Everything that was checked is all right.", rows
     return f"{wrong} of {len(rows)} checks found something wrong." if wrong > 1 else "One check found something wrong.", rows
+
+
+def peer_rows_of(document: Any) -> list[Row]:
+    """Why peers are not reached directly, as far as the checks tell. Pure."""
+    peers = document.get("peers") if isinstance(document, dict) else None
+    rows: list[Row] = []
+    for peer in peers if isinstance(peers, list) else []:
+        match peer:
+            case {"fqdn": str(fqdn), "verdict": {"code": str(code), "sentence": str(said), **rest}} if said and code != "direct":
+                rows.append((None, f"{one_line(fqdn.partition('.')[0], 60)}: {_told(said)}", _told(rest.get("next"))))
+    return rows[:PEERS]
 
 
 def _told(text: Any) -> str:
@@ -89,6 +101,7 @@ class Checks(QWidget):
             rows: list[Row] = [(False, _told(result.sentence), _told(result.hint))]
         else:
             headline, rows = rows_of(result)
+            rows += peer_rows_of(result)
         self._headline.setText(headline)
         self._headline.show()
         self._area.setWidget(table := _table(rows))
@@ -123,7 +136,7 @@ def _table(rows: list[Row]) -> QWidget:
             label.setPalette(palette)
         text = QVBoxLayout()
         text.setSpacing(1)
-        text.addWidget(_wrapped(said, dim=ok is None))
+        text.addWidget(_wrapped(said, dim=ok is None and not next_step))
         if next_step:
             text.addWidget(_wrapped(f"→ {next_step}"))
         grid.addWidget(label, number, 0, Qt.AlignmentFlag.AlignTop)

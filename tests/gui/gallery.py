@@ -34,7 +34,19 @@ DOCTOR = {
         {"id": "signal", "ok": True, "sentence": "The signal server answers in 12 ms.", "next": ""},
         {"id": "mtu", "ok": None, "sentence": "No path to measure yet.", "next": ""},
         {"id": "clock", "ok": False, "sentence": HOSTILE, "next": HOSTILE},
-    ]
+    ],
+    "peers": [
+        {"fqdn": "office-pc.covey.internal", "ip": "", "verdict": {"code": "direct", "sentence": "Direct.", "next": ""}},
+        {
+            "fqdn": "phone.covey.internal",
+            "ip": "",
+            "verdict": {
+                "code": "relayed-both-symmetric",
+                "sentence": "Relayed because both sides are behind symmetric NATs.",
+                "next": "Open UDP 51820 on one side's router.",
+            },
+        },
+    ],
 }
 HAPPENED: list[JournalEvent] = [
     {"sequence": number, "time": time, "kind": kind, "peer": "", "sentence": said, "details": {}}

@@ -6,7 +6,7 @@ from pathlib import Path
 from PySide6.QtWidgets import QApplication
 
 from app.helper_client import HelperClient
-from app.screens.checks import Checks, rows_of
+from app.screens.checks import Checks, peer_rows_of, rows_of
 from app.screens.happened import moment_text
 from app.screens.happened import rows_of as rows_of_events
 from app.screens.troubleshoot import TroubleshootDialog
@@ -24,11 +24,14 @@ def test_what_is_wrong_comes_first_and_says_what_to_do() -> None:
     assert headline == "2 of 5 checks found something wrong."
     assert rows[0] == (False, "This network lets no UDP out.", "Ask whoever runs it to open UDP 3478.")
     assert [ok for ok, _, _ in rows] == [False, False, True, True, None]
+    said, next_step = "phone: Relayed because both sides are behind symmetric NATs.", "Open UDP 51820 on one side's router."
+    assert peer_rows_of(DOCTOR) == [(None, said, next_step)]
 
 
 def test_what_is_no_document_breaks_nothing() -> None:
     for damaged in (None, [], {}, {"checks": 3}, {"checks": [None, {"ok": "yes", "sentence": "x"}, {"ok": True}]}):
         assert rows_of(damaged) == ("The helper told nothing.", [])
+        assert peer_rows_of(damaged) == []
 
 
 def test_a_moment_is_as_long_as_it_must_be() -> None:
