@@ -20,7 +20,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 HANG = 10.0  # seconds until a loop that does not turn is written about
-BEAT = 1.0  # seconds between two turns that prove that it does
+BEAT = 3.0  # seconds between two turns that prove that it does
 ANSWER_WITHIN = 5.0  # seconds for the local API; a person waits for one at most
 QUESTION = b"GET /v1/version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 

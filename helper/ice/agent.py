@@ -16,7 +16,8 @@ from aioice import stun
 
 from helper.ice import binding
 from helper.ice.candidates import Base, Candidate, is_routed, make_candidate
-from helper.ice.pair import DEAD_MISSES, FIRST_TRIES, PENDING_LIFETIME, Pair
+from helper.ice.pacing import SELECTED, STANDBYS, Pacing
+from helper.ice.pair import DEAD_MISSES, PENDING_LIFETIME, Pair
 from helper.ice.quality import direct_is_good_again, is_better, relay_is_better
 from protocol.addresses import Address, IPAddress
 
@@ -24,16 +25,8 @@ MAX_REMOTE_CANDIDATES = 32
 MAX_PAIRS = 96
 DIRECT_GRACE = 0.1  # seconds that the first valid direct pair waits for a better one
 RELAY_GRACE = 0.05  # and the first relayed one
-CHECK_SELECTED = 1.0  # seconds between checks of the selected pair while data flows or the selection is young
-CHECK_STANDBY = 5.0  # and of those that would replace it
-IDLE_SELECTED, IDLE_STANDBY = 10.0, 25.0  # when no data flows: the first packet that does brings the next check within a second
-BUSY_FOR, YOUNG_FOR = 5.0, 15.0  # seconds after data, and after a selection
-SETTLED_AFTER = 10.0  # seconds after a selection, pairs that could not replace it are left alone
-STANDBYS = 2
 HELD_UP = 1.0  # seconds late: the machine had no time for us, so what we did not hear meanwhile proves nothing; ours
 SHAKY_AFTER = 1.0  # seconds without an answer to several checks: another pair may take over before this one is declared dead
-CHECK_RIVALS = 1.0  # seconds between checks of standbys while the selected pair is lossy: they are compared
-LOSSY = 5.0  # percent
 DWELL = 10.0  # seconds that a selection stands before quality alone replaces it
 TRIGGER_EVERY = 0.02  # seconds between checks that the other side's make us send on one pair
 OVERTAKEN_FOR = 0.5  # seconds
@@ -93,7 +86,7 @@ class Agent:
         self.remote: binding.Credentials | None = None
         self.pairs: dict[tuple[Base, Address], Pair] = {}
         self.selected: Pair | None = None
-        self.selected_at = float("-inf")
+        self._pacing = Pacing(controlling)
         self.tie_breaker, self._source_for = tie_breaker, source_for
         self._bases: set[Base] = set()
         self._adopted: dict[Base, Address] = {}
@@ -101,7 +94,7 @@ class Agent:
         self._pending: dict[bytes, _Pending] = {}
         self._nominee: Pair | None = None
         self._nominate_at = NEVER
-        self._heard = self._busy = float("-inf")
+        self._heard = float("-inf")
 
     # ---- what the shell tells us
 
@@ -158,13 +151,13 @@ class Agent:
 
     def used(self, now: float) -> None:
         """The selected pair carries data: its death should be noticed soon."""
-        self._busy = now
+        self._pacing.busy_at = now
         if self.selected is not None:
-            self.selected.next_check = min(self.selected.next_check, now + CHECK_SELECTED)
+            self.selected.next_check = min(self.selected.next_check, now + SELECTED)
 
     def doubt(self, now: float) -> None:
         """Check all pairs that answered so far now, and the selected one closely for a while."""
-        self._busy = now
+        self._pacing.busy_at = now
         for pair in self.pairs.values():
             if pair.is_valid:
                 pair.next_check = now
@@ -255,25 +248,7 @@ class Agent:
         return SendStun(data, pair.base, pair.remote.address, transaction)
 
     def _interval(self, pair: Pair, now: float) -> float:
-        if pair is self._nominee and pair is not self.selected:
-            return FIRST_TRIES[min(max(pair.tries, 1), len(FIRST_TRIES)) - 1]
-        is_busy = now - self._busy < BUSY_FOR or now - self.selected_at < YOUNG_FOR
-        if pair is self.selected:
-            return CHECK_SELECTED if is_busy or pair.missed else IDLE_SELECTED
-        if not pair.is_valid:
-            return NEVER if self._is_idle_bystander(pair, now) else pair.retry_delay(now)
-        if self._is_settled(now) and not pair.probation and pair not in self._standbys():
-            return NEVER
-        if self.selected is not None and (self.selected.loss_percent >= LOSSY or pair.probation):
-            return CHECK_RIVALS if is_busy else CHECK_STANDBY
-        return CHECK_STANDBY if is_busy or self.selected is None else IDLE_STANDBY
-
-    def _is_settled(self, now: float) -> bool:
-        return self.selected is not None and now - self.selected_at > SETTLED_AFTER
-
-    def _is_idle_bystander(self, pair: Pair, now: float) -> bool:
-        """Say whether a pair that does not answer could not do better than the settled selection anyway."""
-        return self._is_settled(now) and self.selected is not None and pair.relays >= self.selected.relays
+        return self._pacing.interval(pair, now, selected=self.selected, nominee=self._nominee, standbys=self._standbys)
 
     def _standbys(self) -> list[Pair]:
         others = sorted((p for p in self.pairs.values() if p.is_valid and p is not self.selected), key=self._rank)
@@ -298,6 +273,8 @@ class Agent:
         if self.remote is None:
             return actions  # checked as soon as the credentials are here
         pair, permits = self._pair(base, candidate, now)
+        if pair is not None and pair is self.selected:
+            self._pacing.asked_at = now
         actions += permits
         if pair is None:
             return actions
@@ -331,7 +308,7 @@ class Agent:
 
     def _is_overtaken(self, pair: Pair, now: float) -> bool:
         """A nomination of a relayed pair that was under way when the direct one was selected."""
-        return self.selected is not None and pair.relays > self.selected.relays and now - self.selected_at < OVERTAKEN_FOR
+        return self.selected is not None and pair.relays > self.selected.relays and now - self._pacing.selected_at < OVERTAKEN_FOR
 
     # ---- choice
 
@@ -372,25 +349,29 @@ class Agent:
             elif pair.probation:
                 if direct_is_good_again(pair.quality, relayed.quality, pair.probation):
                     pair.probation = 0
-            elif pair is self.selected and now - self.selected_at >= DWELL and relay_is_better(relayed.quality, pair.quality):
+            elif (
+                pair is self.selected
+                and now - self._pacing.selected_at >= DWELL
+                and relay_is_better(relayed.quality, pair.quality)
+            ):
                 pair.demote()
 
     def _is_worth_it(self, best: Pair, current: Pair, now: float) -> bool:
         if not current.is_valid or self._is_shaky(current, now) or self._rank(best)[:2] < self._rank(current)[:2]:
             return True
-        if best.relays > current.relays or now - self.selected_at < DWELL:
+        if best.relays > current.relays or now - self._pacing.selected_at < DWELL:
             return False
         return is_better(best.quality, current.quality)
 
     def _select(self, pair: Pair, now: float) -> list[Action]:
         if pair is self.selected:
             return []
-        self.selected, self.selected_at = pair, now
+        self.selected, self._pacing.selected_at = pair, now
         if not self.controlling:
             self._nominee = pair
             if pair.valid_since is None:  # the other side had an answer on it, so it works
                 pair.valid_since, pair.missed = now, 0
-        pair.next_check = min(pair.next_check, now + CHECK_SELECTED)
+        pair.next_check = min(pair.next_check, now + SELECTED)
         return [PairSelected(pair)]
 
     def _selected_died(self, now: float) -> list[Action]:

@@ -46,6 +46,7 @@ from protocol.keys import PrivateKey, PublicKey, is_controlling
 log = logging.getLogger(__name__)
 
 INITIATION_LIFETIME = 5.0  # seconds until WireGuard makes another: Rekey-Timeout (WireGuard paper, section 6.1)
+COUNT_ANYWAY = 10.0  # seconds after which counters that have not moved are taken in nevertheless: time has passed
 WATCH_SWITCH = 2.0  # seconds after a change of path in which the endpoint is watched closely
 
 
@@ -105,6 +106,7 @@ class PeerRunner:
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._handshake: tuple[float, float] = (0.0, 0.0)  # WireGuard's time of it, and ours when it was new
+        self._counted: tuple[PeerStatistics | None, float] = (None, 0.0)  # and when
         self._watch_until = 0.0
         self._wanted: asyncio.Queue[UsePath | LeavePath] = asyncio.Queue()
         self._worker = asyncio.create_task(self._drive_device(), name=f"peer {remote.key.short}")
@@ -131,6 +133,10 @@ class PeerRunner:
 
     def count(self, statistics: PeerStatistics, wall_clock: float) -> None:
         """Take in WireGuard's counters, and set the endpoint again where a late relayed packet moved it."""
+        now = self._loop.time()
+        if statistics == self._counted[0] and now < self._counted[1] + COUNT_ANYWAY and not self.connection.wants_statistics:
+            return  # so a hundred peers that are idle cost nothing
+        self._counted = statistics, now
         on_path = self.endpoint is None or statistics.endpoint in (None, self.endpoint)
         self.handle(Counted(statistics, self._handshake_age(statistics.last_handshake, wall_clock), on_path))
         self._tell_news()
