@@ -33,7 +33,7 @@ def save_bundle(
     if path.is_dir():
         path /= usual
     if not force and os.path.lexists(path):
-        raise FileThere(f"{path} is there already.")
+        raise FileThere(f"The file {path} is there already.")
     try:
         data = fetch(socket, bundle(include_names=include_names))
     except (HelperNotRunning, NoPermission, TimedOut) as error:
@@ -65,9 +65,9 @@ def write_private(path: Path, data: bytes, *, force: bool) -> None:
         finally:
             aside.unlink(missing_ok=True)
     except FileExistsError:
-        raise FileThere(f"{path} is there already.") from None
+        raise FileThere(f"The file {path} is there already.") from None
     except OSError as error:
-        raise NotWritten(f"{path} can't be written: {error.strerror}.") from None
+        raise NotWritten(f"The file {path} can't be written: {error.strerror}.") from None
 
 
 def made_alone(state_dir: str | None, *, include_names: bool) -> bytes:
