@@ -91,7 +91,7 @@ class Session:
         self.was_up = False  # the device has been up
         self.connected = asyncio.Event()  # management and signal have both been up once
         self._loop = asyncio.get_running_loop()
-        self._mux, self._notes = Mux(), LocalNotes(self.recorder)
+        self._mux, self._notes, self._links = Mux(), LocalNotes(self.recorder), (self.management.link, self.signalling.link)
         self._lazy = False  # peers are connected only while there is traffic
         self._device_id = secrets.token_bytes(8)
 
@@ -107,8 +107,7 @@ class Session:
                     wireguard_port=device.port, on_stun=self._on_relay_stun, on_change=self._local_changed, inject=tap.inject
                 )
                 network = LocalNetwork(self._mux, self._send_stun, relay, device.port, self._device_id, self._local_changed)
-                streams = self.management.link, self.signalling.link
-                outlook = Outlook(network, relay, self.nat, plan, device.port, streams, self.peers)
+                outlook = Outlook(network, relay, self.nat, plan, device.port, self._links, self.peers)
                 around = Surroundings(
                     private_key=plan.private_key,
                     device=device,

@@ -26,6 +26,7 @@ BENCHES = {
     "idle": "tests.bench.idle:run",
     "recovery": "tests.bench.recovery:run",
     "recovery-relay": "tests.bench.recovery:run_relay",
+    "port_search": "tests.bench.port_search:run",
     "turn-rate": "tests.bench.turn_rate:run",
     "tray": "tests.bench.tray:run",
 }
