@@ -124,6 +124,7 @@ class Meeting:
             after, before = member.node.snapshot(), self.before[member.name]
             differences = {what: set(after[what]) ^ set(before[what]) for what in before if after[what] != before[what]}
             assert not differences, f"{member.name} is not as before `up`: {differences}"
+            wait_for(f"{member.name}: no UDP port is open", lambda node=member.node: not node.udp_ports())  # type: ignore[misc]
         for member in self.members:
             member.stop()
             wait_for(f"{member.name}: no process is left", lambda node=member.node: not node.pids())  # type: ignore[misc]
