@@ -7,7 +7,6 @@ peer has a permission: only paths carry ChannelData, in both directions.
 import heapq
 import itertools
 import random
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -114,7 +113,7 @@ class AllocationTable:
 
     def __init__(self) -> None:
         self._by_client: dict[ClientId, Allocation] = {}
-        self._by_user: Counter[str] = Counter()
+        self._by_user: dict[str, list[Allocation]] = {}
         self._heap: list[tuple[float, int, Allocation]] = []
         self._tickets = itertools.count()
 
@@ -128,11 +127,15 @@ class AllocationTable:
         return self._by_client.get(client)
 
     def held_by(self, user: User) -> int:
-        return self._by_user[user.quota_key]
+        return len(self._by_user.get(user.quota_key, ()))
+
+    def forsaken_by(self, user: User) -> Allocation:
+        """The one that ends first, to make room for another of this user's: a machine that moves can't give its old ones back."""
+        return min(self._by_user[user.quota_key], key=lambda allocation: allocation.expires)
 
     def add(self, allocation: Allocation) -> None:
         self._by_client[allocation.client] = allocation
-        self._by_user[allocation.user.quota_key] += 1
+        self._by_user.setdefault(allocation.user.quota_key, []).append(allocation)
         self.schedule(allocation)
 
     def remove(self, allocation: Allocation) -> None:
@@ -140,7 +143,7 @@ class AllocationTable:
         allocation.scheduled = float("inf")
         self._drop_dead()
         key = allocation.user.quota_key
-        self._by_user[key] -= 1
+        self._by_user[key].remove(allocation)
         if not self._by_user[key]:
             del self._by_user[key]
 

@@ -219,7 +219,8 @@ class TurnServer:
         public = next((ip for ip in self._public_for(request.client) if ip.version == version), None)
         if public is None:
             raise _Refused(440)
-        if self.allocations.held_by(request.user) >= self._config.user_quota:
+        is_full = self.allocations.held_by(request.user) >= self._config.user_quota
+        if is_full and not request.user.user_id:
             raise _Refused(486)
         reserve_next = even is not None and even[:1] >= b"\x80"
         full = len(self.allocations) >= self._config.total_quota
@@ -231,7 +232,7 @@ class TurnServer:
         )
         if additional is not None:  # one relayed address an allocation: the second is refused politely (section 18.11)
             allocation.extra.append((Attribute.ADDRESS_ERROR_CODE, b"\x02" + codec.pack_error(440)[1:]))
-        return [OpenRelay(allocation)]
+        return [*(self._delete(self.allocations.forsaken_by(request.user)) if is_full else []), OpenRelay(allocation)]
 
     def _refresh(self, request: _Request, now: float) -> list[Action]:
         allocation = self._owned(request)

@@ -22,6 +22,7 @@ ROUNDS = 20
 PATIENCE = 60.0  # seconds
 PING = (sys.executable, "-S", str(Path(__file__).with_name("first_reply.py")))
 WITHOUT = 0.3  # seconds between the old address and the new one
+PAUSE = 2.5  # seconds between two changes: the signal server takes five new streams of a peer in ten seconds
 SETTLE = 2.0  # seconds of traffic on either side of a change of path
 RATE = 1000  # packets a second each way
 ADDRESS_GOAL, UPLINK_GOAL, SILENT_GOAL, RELAY_GOAL = 0.3, 0.3, 3.0, 1.0  # seconds; the worst of all rounds below twice that
@@ -103,6 +104,7 @@ def rounds(meeting: Meeting, once: Callable[[], float]) -> list[float]:
     for _ in range(ROUNDS):
         times.append(once())
         ready(meeting)
+        time.sleep(PAUSE)
     return times
 
 

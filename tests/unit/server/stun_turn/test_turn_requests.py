@@ -192,13 +192,22 @@ def test_an_additional_family_is_refused_in_a_success() -> None:
     assert (answer.get(Attribute.ADDRESS_ERROR_CODE) or b"")[:4] == b"\x02\0\x04\x28"
 
 
-def test_a_user_has_a_quota_and_gets_it_back() -> None:
+def test_users_without_a_name_share_a_quota_and_get_it_back() -> None:
     server = TurnServer(config(user_quota=2))
-    clients = [CoreClient(server, port=40000 + n) for n in range(3)]
+    clients = [CoreClient(server, user="", port=40000 + n) for n in range(3)]
     assert [client.error(Method.ALLOCATE, UDP) for client in clients] == [0, 0, 486]
     assert CoreClient(server, user="bob", port=41000).error(Method.ALLOCATE, UDP) == 0
     assert clients[0].error(Method.REFRESH, (Attribute.LIFETIME, bytes(4))) == 0
     assert clients[2].error(Method.ALLOCATE, UDP) == 0
+
+
+def test_a_machine_that_moves_often_loses_its_oldest_allocations_not_its_relay() -> None:
+    server = TurnServer(config(user_quota=2))
+    clients = [CoreClient(server, port=40000 + n) for n in range(5)]
+    assert [client.error(Method.ALLOCATE, UDP) for client in clients] == [0] * 5
+    assert len(server.allocations) == 2
+    assert [client.error(Method.REFRESH) for client in clients[-2:]] == [0, 0]
+    assert clients[0].error(Method.REFRESH) == 437
 
 
 def test_the_server_has_a_quota() -> None:
