@@ -94,7 +94,7 @@ class PathMtus:
         if agent is None:
             return now + AGAIN
         for size in search.advance(now, pair.answer_timeout):
-            self._probe(size, agent, pair, search, now)
+            self._probe(size, runner, agent, pair, search, now)
         self._take(runner, watched)
         return search.deadline
 
@@ -104,7 +104,7 @@ class PathMtus:
         overhead = path_mtu.overhead(is_ipv6=is_ipv6, is_relayed=pair.relays > 0)
         return PathMtu(self._mtu, path_mtu.smaller_sizes(self._mtu, overhead), now)
 
-    def _probe(self, size: int, agent: Agent, pair: Pair, search: PathMtu, now: float) -> None:
+    def _probe(self, size: int, runner: PeerRunner, agent: Agent, pair: Pair, search: PathMtu, now: float) -> None:
         assert agent.remote is not None
         password, expected = agent.remote.password, (pair.base, pair.remote.address)
         transaction, data = binding.check(
@@ -126,6 +126,9 @@ class PathMtus:
         self._mux.expect(transaction, answered)
         if pair.base.is_relay:
             self._relay.send_stun(data, pair.remote.address)
+            return
+        if pair.base.port:
+            runner.ways.send_stun(data, pair.base)
             return
         try:
             self._tap.send(data, pair.base.ip, pair.remote.address)

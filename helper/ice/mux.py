@@ -53,6 +53,10 @@ class Mux:
         """A datagram came to our relayed address."""
         self._dispatch(data, peer, Base(relayed.ip, relayed))
 
+    def on_socket(self, data: bytes, source: Address, base: Base) -> None:
+        """A datagram came to a socket that a port search found."""
+        self._dispatch(data, source, base)
+
     def _dispatch(self, data: bytes, source: Address, base: Base) -> None:
         try:
             message = binding.parse(data)

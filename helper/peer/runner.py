@@ -100,7 +100,7 @@ class PeerRunner:
         )
         self.correspondence = Correspondence()
         self.endpoint: Address | None = None  # where WireGuard shall send
-        self._ways = Ways(around.relay, around.port, self._on_stun, lambda: self.connection.path)
+        self.ways = Ways(around.relay, around.port, around.mux, self._on_stun, lambda: self.connection.path)
         self._shown: Pair | None = None  # the path that the log last told of
         self._registered: tuple[str, ...] = ()
         self._timer: asyncio.TimerHandle | None = None
@@ -194,7 +194,7 @@ class PeerRunner:
         self._worker.cancel()
         await asyncio.gather(self._worker, return_exceptions=True)
         self.connection.search.close()
-        self._ways.leave()
+        self.ways.leave()
 
     def _on_stun(self, message: stun.Message, source: Address, base: Base) -> None:
         self.handle(StunReceived(message, source, base))
@@ -222,12 +222,13 @@ class PeerRunner:
     def _carry_out(self, actions: list[Action]) -> None:
         for action in actions:
             match action:
-                case SendStun() if action.base.port:
-                    self._ways.send_stun(action)
                 case SendStun(transaction=transaction):
                     if transaction is not None:
                         self._around.mux.expect(transaction, self._on_stun)
-                    self._around.send_stun(action)
+                    if action.base.port:
+                        self.ways.send_stun(action.data, action.base)
+                    else:
+                        self._around.send_stun(action)
                 case PermitPeer(ip):
                     self._around.relay.permit(ip)
                 case SendSignal(Offer() | Answer() as message):
@@ -242,7 +243,7 @@ class PeerRunner:
                 case LeavePath():
                     self._leave(action)
                 case SendFromSocket() | KeepSocket() | CloseSockets():
-                    self._ways.search(action)
+                    self.ways.search(action)
                 case SearchBegan() | SearchEnded():
                     self._log.info("%s", self._notes.search(action))
 
@@ -263,7 +264,7 @@ class PeerRunner:
             self._log.info("%s (%s%s)", "connected directly" if not pair.relays else "relayed", pair, trip)
             self._around.on_change()
         try:
-            self.endpoint = self._ways.endpoint(pair)
+            self.endpoint = self.ways.endpoint(pair)
         except OSError as error:
             self._log.warning("no way to %s: %s", pair, error)
             return
@@ -274,7 +275,7 @@ class PeerRunner:
         self._log.info("left")
         self._notes.left()
         self.endpoint = self._shown = None
-        self._ways.leave()
+        self.ways.leave()
         self._wanted.put_nowait(action)
 
     # ---- WireGuard, one call after the other

@@ -6,8 +6,8 @@ import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from helper.ice.agent import SendStun
 from helper.ice.candidates import Base
+from helper.ice.mux import Mux
 from helper.ice.pair import Pair
 from helper.ice.port_search import CloseSockets, KeepSocket, SendFromSocket
 from helper.relay.path import RelayPath
@@ -34,8 +34,8 @@ class Ways:
         current: the pair in use now.
     """
 
-    def __init__(self, relay: Relay, port: Port, on_stun: OnStun, current: Callable[[], Pair | None]) -> None:
-        self._relay, self._port, self._on_stun, self._current = relay, port, on_stun, current
+    def __init__(self, relay: Relay, port: Port, mux: Mux, on_stun: OnStun, current: Callable[[], Pair | None]) -> None:
+        self._relay, self._port, self._mux, self._current = relay, port, mux, current
         self._loop = asyncio.get_running_loop()
         self._relay_path: RelayPath | None = None
         self._searched: SearchedPath | None = None
@@ -75,10 +75,10 @@ class Ways:
             self._relay_path = self._relay.open_path(pair.remote.address)
         return self._relay_path
 
-    def send_stun(self, action: SendStun) -> None:
-        """Send a check from a base with a port of its own."""
-        if self._searched is not None and self._searched.base == action.base:
-            self._searched.send_stun(action.data)
+    def send_stun(self, data: bytes, base: Base) -> None:
+        """Send STUN from a base with a port of its own to the one address that it leads to."""
+        if self._searched is not None and self._searched.base == base:
+            self._searched.send_stun(data)
 
     def search(self, action: SendFromSocket | KeepSocket | CloseSockets) -> None:
         """Do a step of a port search."""
@@ -105,7 +105,7 @@ class Ways:
         found = self._sockets.take(base.port)
         if found is not None:
             with contextlib.suppress(OSError):  # no socket left: the pair cannot be used then
-                self._searched = SearchedPath(found, base, remote, self._port.number, self._port.inject, self._on_stun)
+                self._searched = SearchedPath(found, base, remote, self._port.number, self._port.inject, self._mux.on_socket)
 
     def _drop_searched(self) -> None:
         if self._searched is not None:

@@ -22,6 +22,7 @@ LARGEST_CHECK = 1500  # bytes
 BATCH = 16  # datagrams of one socket before others get their turn
 
 OnStun = Callable[[stun.Message, Address, Base], None]
+OnCheck = Callable[[bytes, Address, Base], None]  # the same, not parsed yet
 
 
 class SearchSockets:
@@ -93,9 +94,9 @@ class SearchSockets:
 class SearchedPath(Proxy):
     """One peer at the far end of a socket of its own, which it gets with the right to close it."""
 
-    def __init__(self, way: socket.socket, base: Base, peer: Address, port: int, inject: Inject, on_stun: OnStun) -> None:
+    def __init__(self, way: socket.socket, base: Base, peer: Address, port: int, inject: Inject, on_check: OnCheck) -> None:
         self.base = base
-        self._way, self._peer, self._on_stun = way, peer, on_stun
+        self._way, self._peer, self._on_check = way, peer, on_check
         prepare(way)
         self._to_peer = Sender(way)
         try:
@@ -132,5 +133,4 @@ class SearchedPath(Proxy):
         if payloads:
             self.take(payloads, [len(payload) for payload in payloads], self._loop.time())
         for check in checks:
-            with contextlib.suppress(ValueError):
-                self._on_stun(binding.parse(check), self._peer, self.base)
+            self._on_check(check, self._peer, self.base)

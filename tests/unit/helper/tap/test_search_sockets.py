@@ -81,13 +81,17 @@ async def test_the_socket_that_is_kept_carries_data_and_checks_and_the_others_ar
         found = sockets.take(sender.port)
         assert found is not None
         base = Base(HERE, port=sender.port)
-        path = SearchedPath(found, base, address_of(other), address_of(wireguard).port, lambda *_: None, heard)
+        checks: asyncio.Queue[tuple[bytes, Address, Base]] = asyncio.Queue()
+        path = SearchedPath(
+            found, base, address_of(other), address_of(wireguard).port, lambda *_: None, lambda *check: checks.put_nowait(check)
+        )
         assert open_files() == before + 2 + 2
 
         other.sendto(b"\4from the peer", (sender.host, sender.port))
         assert await received(wireguard) == (b"\4from the peer", path.endpoint)
         other.sendto(CHECK, (sender.host, sender.port))
-        assert (await heard.next())[1:] == (address_of(other), base)
+        async with asyncio.timeout(PATIENCE):
+            assert await checks.get() == (CHECK, address_of(other), base)
         for _ in range(4):
             await received(other)  # the other sockets' checks
         wireguard.sendto(b"\4from WireGuard", (path.endpoint.host, path.endpoint.port))
