@@ -50,13 +50,13 @@ def run(
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(LINE))
     logging.basicConfig(level=log_level.upper(), handlers=[FoldingHandler(handler)])
-    for library in ("asyncio", "grpc", "pyroute2"):  # their DEBUG is a line a netlink message
-        logging.getLogger(library).setLevel(logging.WARNING)
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # what gRPC's core notes is ours to say
 
     from helper.daemon import serve  # heavy: only when there is something to do
     from helper.engine.engine import Options
 
+    for library in ("asyncio", "grpc", "pyroute2"):  # their DEBUG is a line a netlink message; importing them sets it back
+        logging.getLogger(library).setLevel(logging.WARNING)
     try:
         asyncio.run(serve(state_dir, socket, Options(interface, wireguard, wireguard_port)))  # type: ignore[arg-type]
     except CoveyError as error:
