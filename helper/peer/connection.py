@@ -378,8 +378,6 @@ class PeerConnection:
         return [*actions, UsePath(pair, former, afresh=self.controlling, await_handshake=not self.controlling)]
 
     def _lost(self, session: IceSession, now: float) -> None:
-        if session is self.sessions.former:
-            self.sessions.former = None
         if self.sessions.none_has_a_path:
             self.path, self.path_since = None, now
             self._handshake.end()

@@ -29,7 +29,9 @@ class IceSession:
 
 
 class Sessions:
-    """The session of now, and the former one while that still carries traffic.
+    """The session of now, and the last one that both sides knew until the new one has found a path.
+
+    Without signalling nobody hears of a new session: then the former one finds a path in the new network, too.
 
     Attributes:
         restarts: how often a new one was begun.
@@ -45,8 +47,8 @@ class Sessions:
         return [self.current] if self.former is None else [self.current, self.former]
 
     def renew(self) -> None:
-        """Begin a new session; the present one stays as long as it carries traffic."""
-        if self.current.agent.selected is not None:
+        """Begin a new session; the present one stays if the other side knows it."""
+        if self.current.remote is not None:
             self.former = self.current
         self.current = IceSession.begin(controlling=self._controlling, source_for=self._source_for)
         self.restarts += 1

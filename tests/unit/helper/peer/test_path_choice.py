@@ -3,6 +3,7 @@
 import pytest
 
 from helper.peer.connection import PeerConnection
+from helper.peer.events import SignalChanged
 from tests.support.simulation import Host, World, meet
 
 
@@ -90,3 +91,23 @@ def test_a_direct_way_is_tried_again_for_ever() -> None:
     assert alice.kind == "relayed"
     world.only_relay = False
     assert world.run(70, lambda: alice.kind == bob.kind == "direct")
+
+
+def test_a_move_while_nobody_can_be_told_of_it_goes_on_with_the_session_that_both_know() -> None:
+    world = World()
+    alice, bob = meet(world, "cone", "cone", relay=False)
+    assert world.run(5, lambda: alice.kind == bob.kind == "direct" and alice.handshake is not None)
+    world.signal_is_up = False
+    for host in (alice, bob):
+        host.handle(SignalChanged(False))
+
+    alice.public = "203.0.113.99"
+    alice.refresh(moved=True)
+    # bob's checks go to an address that is alice's no more: only hers, from the new one, can find the way
+    talk(world, alice, bob)
+
+    assert world.run(
+        20, lambda: bob.kind == alice.kind == "direct" and str(bob.connection.path.remote.address.ip) == alice.public
+    )  # type: ignore[union-attr]
+    world.run(60)
+    assert alice.kind == bob.kind == "direct"
