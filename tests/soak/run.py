@@ -159,7 +159,7 @@ class Run:
 
     async def _sample(self) -> None:
         while True:
-            self.processes.sample(self._clock.now())
+            self.processes.sample(self._elapsed())
             await asyncio.sleep(SAMPLE_EVERY)
 
     async def _progress(self, faults: int) -> None:

@@ -80,7 +80,7 @@ class ServersCable:
 
 @dataclass
 class Life:
-    """One process from its start to its end: (fair seconds, resident kB, file descriptors)."""
+    """One process from its start to its end: (seconds since the beginning, resident kB, file descriptors)."""
 
     name: str
     pid: int
