@@ -11,7 +11,7 @@ from protocol.generated.signalexchange_pb2 import EncryptedMessage
 
 MAX_WAITING = 256  # messages a mailbox
 MAX_WAITING_BYTES = 512 * 1024  # a mailbox
-MAX_REPLACEMENTS, REPLACEMENTS_WINDOW = 5, 10.0  # of one peer's registration; seconds
+MAX_REPLACEMENTS, REPLACEMENTS_WINDOW = 20, 10.0  # of one peer's registration; seconds: a Wi-Fi that flaps replaces it, too
 MAX_ALL_WAITING_BYTES = 128 << 20  # all mailboxes together; beyond, messages are lost at once
 
 
