@@ -39,6 +39,7 @@ STATUS = Call("GET", "/v1/status")
 PREFERENCES = Call("GET", "/v1/preferences")
 VERSION = Call("GET", "/v1/version")
 BUNDLE_TIMEOUT = 40.0  # seconds
+DOCTOR = Call("POST", "/v1/doctor", 15.0)  # a busy machine may take longer than the doctor's own 8 s
 DOWN = Call("POST", "/v1/down", CHANGE_TIMEOUT)
 
 

@@ -215,6 +215,16 @@ def debug_bundle(
     save_bundle(socket, output, include_names=include_names, force=force, state_dir=state_dir, as_json=as_json)
 
 
+def doctor(socket: str, *, as_json: Json = False) -> int:
+    """Examine this machine's connections: servers, UDP, the kind of NAT, clock, names, firewall, other VPNs.
+
+    Says what is wrong and what to do about it. Exit code 0: all is well, 1: something is not.
+    """
+    from app.cli.doctor import examine
+
+    return examine(socket, as_json=as_json)
+
+
 def version(socket: str, *, as_json: Json = False) -> None:
     """Say which version this is, and the helper's."""
     from app import local_call
@@ -278,6 +288,7 @@ COMMANDS = Group(
         "peers": peers,
         "networks": networks,
         "ping": ping,
+        "doctor": doctor,
         "events": events,
         "cleanup": cleanup,
         "debug": Group("Help whoever helps you.", {"bundle": debug_bundle}),

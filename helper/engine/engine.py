@@ -9,6 +9,9 @@ from typing import Any
 from helper.clients.backoff import Backoff
 from helper.clients.management import ManagementClient
 from helper.diagnose.bundle import Contents, make_bundle
+from helper.diagnose.doctor import DoctorDocument
+from helper.diagnose.patient import Patient
+from helper.engine.examination import Examination, patient_of
 from helper.engine.joining import target, whose
 from helper.engine.memory import Memory
 from helper.engine.network_map import read_address
@@ -45,6 +48,7 @@ class Engine:
         self._ledger = Ledger(folder.path / "ledger.json")
         self.recorder = Recorder(owner=lambda: self._memory.settings.owner)
         self._supervisor = Supervisor(options, self._ledger, self.preferences, self.recorder, self._changed)
+        self._examination = Examination(self._patient)
         self._going_up: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
         self._watchers: set[asyncio.Event] = set()
@@ -147,9 +151,17 @@ class Engine:
         name = self._profiles.active_name
         return status_document(memory.settings, memory.private_key.public, supervisor.session, error, notes, name)
 
+    async def doctor(self) -> DoctorDocument:
+        return await self._examination.result()
+
+    def _patient(self) -> Patient:
+        session, port = self._supervisor.session, self.preferences()["wireguard_port"]
+        return patient_of(self.status(), self._memory, session, self._options.interface, port)
+
     async def bundle(self, *, include_names: bool) -> bytes:
         """A report for whoever helps, as a ZIP file."""
-        documents = {"status.json": self.status(), "preferences.json": self.preferences()}
+        doctor = await self.doctor()
+        documents = {"status.json": self.status(), "preferences.json": self.preferences(), "doctor.json": doctor}
         return await make_bundle(self._path, Contents(documents, events=self.recorder.events()), include_names=include_names)
 
     async def refresh(self) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from helper.diagnose.doctor import DoctorDocument
 from helper.recorder import Recorder
 from protocol.local_api import Preferences, ProfilesDocument, StatusDocument, UpRequest
 from protocol.sign_in import SignInFlow
@@ -57,6 +58,9 @@ class Controller(Protocol):
 
     def prefer(self, changes: Mapping[str, Any]) -> None:
         """Change what is named, from the next `up` on."""
+
+    async def doctor(self) -> DoctorDocument:
+        """Examine this machine's connections, within 8 s."""
 
     async def bundle(self, *, include_names: bool) -> bytes:
         """A ZIP file of what whoever helps wants to see; without secrets, and without names and addresses unless asked for."""

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 
+from helper.diagnose.doctor import DoctorDocument
 from helper.local_api.controller import Controller
 from helper.local_api.permissions import PUBLIC_EVENTS, Action, Standing, may, redacted, refusal
 from helper.recorder import RecordedEvent
@@ -51,6 +52,10 @@ class Gate:
             return list(events)
         at_screen = self._at_screen()
         return [one for one in events if one.kind in PUBLIC_EVENTS or may(Action.SEE, caller, one.owner, at_screen)]
+
+    def diagnosis(self, caller: Standing, document: DoctorDocument) -> DoctorDocument:
+        """What this caller may see of what the doctor found."""
+        return document if self._may_see(caller, None) else {**document, "nat": {**document["nat"], "address": ""}}
 
     def profiles(self, caller: Standing) -> ProfilesDocument:
         """The profiles, with the e-mail addresses of those that are the caller's."""

@@ -11,6 +11,7 @@
     POST /v1/profiles/remove {"name"}: forget it
     GET  /v1/preferences     Preferences, as in force
     POST /v1/preferences     any of them; Preferences
+    POST /v1/doctor          {"checks", "nat", "peers"}: what the doctor finds, within 8 s
     GET  /v1/status          StatusDocument
     GET  /v1/version         {"version"}
     GET  /v1/events          WebSocket: the status at once, then at every change, at most five times a second;
@@ -27,6 +28,7 @@ from aiohttp import web
 from helper.local_api.accounts import AccountRoutes
 from helper.local_api.answers import MAX_BODY, answer_errors
 from helper.local_api.controller import Controller
+from helper.local_api.diagnosis import DiagnosisRoutes
 from helper.local_api.gate import Gate
 from helper.local_api.journal import JournalRoutes
 from helper.local_api.streams import Streams
@@ -44,11 +46,12 @@ class Service:
         self._accounts = AccountRoutes(controller, gate, self._work)
         self._streams = Streams()
         self._watching = WatchingRoutes(controller, gate, self._streams)
+        self._diagnosis = DiagnosisRoutes(controller, gate, self._work)
         self._journal = JournalRoutes(controller, gate, self._work, self._streams)
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[answer_errors], client_max_size=MAX_BODY)
-        for part in (self._tunnel, self._accounts, self._watching, self._journal):
+        for part in (self._tunnel, self._accounts, self._watching, self._diagnosis, self._journal):
             app.add_routes(part.routes())
         app.on_shutdown.append(self._close)
         return app

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from helper.diagnose.doctor import DoctorDocument
 from helper.preferences import DEFAULTS, changed
 from helper.recorder import Recorder
 from protocol.errors import CoveyError, ProfileUnknown
@@ -190,6 +191,14 @@ class ScriptedController:
         self.calls.append(("prefer", changes))
         self._fail()
         self.preferred = changed(self.preferred, changes)
+
+    async def doctor(self) -> DoctorDocument:
+        self.calls.append(("doctor",))
+        return {
+            "checks": [{"id": "udp", "ok": True, "sentence": "UDP passes.", "next": ""}],
+            "nat": {"mapping": "none", "filtering": "unknown", "address": "198.51.100.7:5", "sentence": "There is no NAT."},
+            "peers": [],
+        }
 
     async def bundle(self, *, include_names: bool) -> bytes:
         self.calls.append(("bundle", include_names))

@@ -1,0 +1,79 @@
+"""HTTP just far enough for the doctor: one request for nothing, and the head of the answer."""
+
+import asyncio
+import hashlib
+import hmac
+import ssl
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+from protocol.join_link import ServerLocation, bracketed
+
+MAX_HEAD = 16 * 1024  # bytes
+
+
+class Head(NamedTuple):
+    """`fields` by their names in lower case."""
+
+    code: int
+    fields: dict[str, str]
+
+    @property
+    def time(self) -> float | None:
+        """The server's clock, in seconds since 1970."""
+        try:
+            return parsedate_to_datetime(self.fields["date"]).timestamp()
+        except (KeyError, ValueError, TypeError, OverflowError):
+            return None
+
+
+async def ask_server(server: ServerLocation) -> Head:
+    """What the server answers a browser. Raises OSError or ValueError, also for another certificate than its own."""
+    context = None
+    if server.tls:
+        context = ssl.create_default_context() if server.fingerprint is None else _unverified()
+        context.set_alpn_protocols(["http/1.1"])
+    return await _ask(server.hosts[0], server.port, context, server.fingerprint)
+
+
+async def ask_plainly(host: str, port: int = 80) -> Head:
+    """What answers there without TLS. Raises OSError or ValueError."""
+    return await _ask(host, port, None, None)
+
+
+async def _ask(host: str, port: int, context: ssl.SSLContext | None, fingerprint: bytes | None) -> Head:
+    reader, writer = await asyncio.open_connection(host, port, ssl=context, limit=MAX_HEAD)
+    try:
+        if context is not None and fingerprint is not None:
+            certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True) or b""
+            if not hmac.compare_digest(hashlib.sha256(certificate).digest(), fingerprint):
+                raise ValueError("another certificate than the server's")
+        writer.write(f"HEAD / HTTP/1.1\r\nHost: {bracketed(host)}\r\nConnection: close\r\n\r\n".encode())
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            raise ValueError("no answer of HTTP") from None
+        return _read(head.decode("latin-1"))
+    finally:
+        writer.transport.abort()
+
+
+def _read(text: str) -> Head:
+    first, *rest = text.split("\r\n")
+    protocol, _, code = first.partition(" ")
+    if not protocol.startswith("HTTP/1.") or not code[:3].isdecimal():
+        raise ValueError("no answer of HTTP")
+    fields: dict[str, str] = {}
+    for line in rest:
+        name, colon, value = line.partition(":")
+        if colon:
+            fields.setdefault(name.strip().lower(), value.strip())
+    return Head(int(code[:3]), fields)
+
+
+def _unverified() -> ssl.SSLContext:
+    """For a certificate that is compared by its fingerprint."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
