@@ -29,7 +29,8 @@ def test_the_doctor_tells_which_nat_it_is(lab: Lab, nat: Nat) -> None:
     code, document, checks = doctor(alice)
 
     if nat is NO_UDP_NAT:
-        assert (document["nat"]["mapping"], checks["udp"]["ok"], checks["turn"]["ok"], code) == ("unknown", False, True, 1), checks
+        found = document["nat"]["mapping"], checks["udp"]["ok"], checks["turn"]["ok"], code
+        assert found == ("unknown", False, True, 1), checks
     else:
         assert (document["nat"]["mapping"], document["nat"]["filtering"]) == (nat.mapping, nat.filtering), document
         assert code == 0, checks
