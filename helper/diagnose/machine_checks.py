@@ -32,7 +32,7 @@ def interface(patient: Patient) -> Check:
         kind = "in the kernel" if patient.status["usesKernelInterface"] else "in userspace"
         if sys.platform == "linux" and not _exists(patient.interface):
             return Check(False, f"The interface {patient.interface} is gone.", "It is set up again by itself; else `covey up`.")
-        return Check(True, f"{patient.interface} is up with {patient.status['ip']}, WireGuard runs {kind}.")
+        return Check(True, f"The interface {patient.interface} is up with {patient.status['ip']}, WireGuard runs {kind}.")
     error = patient.status["error"]
     if patient.wants_up:
         sentence = f"The tunnel is down: {error['sentence']}" if error else "The tunnel is down, though it is wanted."
