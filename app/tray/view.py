@@ -14,6 +14,7 @@ from protocol.local_api import PeerStatus, StatusDocument, WarningBody
 from protocol.version import VERSION
 
 MAX_PEERS = 30  # in the menu; the window has them all
+SESSION_ENDS = "session-expires-soon"  # the code of a warning
 MAX_LINE = 90  # characters of a line of the menu
 MAX_TOOLTIP = 127  # characters; Windows cuts what is beyond
 
@@ -176,8 +177,10 @@ def detail_lines(state: AppState, now: datetime, longest: int = MAX_LINE, *, war
 
 
 def shown_warnings(state: AppState) -> list[WarningBody]:
-    """What the helper warns of, as far as it still means something."""
-    return state.status["warnings"] if state.status is not None and state.helper is Helper.ANSWERING and state.is_up else []
+    """The helper's warnings while the tunnel is up; of a session's end the app tells by itself, as it may renew it."""
+    if state.status is None or state.helper is not Helper.ANSWERING or not state.is_up:
+        return []
+    return [warning for warning in state.status["warnings"] if warning["code"] != SESSION_ENDS]
 
 
 def _is_news(state: AppState, status: StatusDocument) -> bool:
