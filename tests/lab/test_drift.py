@@ -87,12 +87,14 @@ def test_whatever_others_change_is_put_right_and_theirs_stays(lab: Lab) -> None:
         node.script(ip=[change])
         heal(change)
     foreign_key = node.run("wg", "genkey").stdout
-    for what, words in (("peer gone", ("peer", bob.status()["publicKey"], "remove")), ("port", ("listen-port", "40404"))):
-        node.run("wg", "set", name, *words)
-        heal(what)
+    for words in (("peer", bob.status()["publicKey"], "remove"), ("listen-port", "40404"), ("private-key", "/dev/stdin")):
+        node.run("wg", "set", name, *words, stdin=foreign_key)
     node.script(nft=RELOAD)
-    node.run("wg", "set", name, "private-key", "/dev/stdin", stdin=foreign_key)
-    heal("firewall and key")
+    heal("WireGuard and firewall")
+    told = [json.loads(line) for line in alice.covey("events", "--json").stdout.splitlines()]
+    said = [event["sentence"] for event in told if event["kind"] == "repair"]
+    for what in ("the address", "down", "the MTU", "the route", "peer", "port", "key", "firewall table"):
+        assert any(what in sentence for sentence in said), f"{what} is in none of {said}"
     assert [rules(alice, *table) for table in (("inet", "other"), ("ip", "nat"))] == theirs
     meeting.settle(DIRECT)
     meeting.check_down()
