@@ -49,6 +49,7 @@ def test_a_line_that_swallows_large_packets_is_measured_and_filled(
     meeting.settle(paths)
     for one, other in meeting.both_ways():
         wait_for(f"{one.name} knows what the path carries", lambda a=one, b=other: routed_mtu(a, b) == carried)  # type: ignore[misc]
+    for one, other in meeting.both_ways():  # an answer is as large as what it answers, so both must know
         one.node.run("ping", "-n", "-c1", "-W60", "-Mdo", f"-s{carried - ICMP}", other.address)
         assert one.peer(other)["pathMtu"] == carried
         one.node.run("ping", "-n", "-c1", "-W60", f"-s{(mtu or MTU) - ICMP}", other.address)  # in two pieces
