@@ -8,8 +8,8 @@
 #   prerequisites.sh ci       all but the kernel, and make
 set -eu
 PATH="$PATH:/usr/sbin:/sbin"
-LAB_PACKAGES="iproute2 nftables iputils-ping procps wireguard-go wireguard-tools conntrack coturn"
-LAB_PROGRAMS="ip ss nft ping ps wireguard-go wg conntrack turnserver"
+LAB_PACKAGES="iproute2 nftables iputils-ping procps wireguard-go wireguard-tools conntrack coturn miniupnpd-nftables"
+LAB_PROGRAMS="ip ss nft ping ps wireguard-go wg conntrack turnserver miniupnpd"
 DESKTOP_PACKAGES="xvfb openbox trayer xdotool chromium dbus dbus-x11 imagemagick x11-utils xauth fonts-dejavu-core
   libegl1 libgl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libdbus-1-3"
 KERNEL_PACKAGES="qemu-system-x86 busybox-static kmod"

@@ -5,7 +5,7 @@ address beside its own, that nobody's machine outside the lab is ever asked by.
 """
 
 from tests.lab.network import Lab
-from tests.lab.node import Node, Process, end, wait_for
+from tests.lab.node import Node, wait_for
 
 DAEMON = "/usr/sbin/miniupnpd"
 TABLE = """
@@ -46,20 +46,8 @@ class MappingDaemon:
         self._file.write_text("\n".join((*(f"{name}={value}" for name, value in settings.items()), *rules, "")))
         lab.internet.script(ip=[f"route add {self.address}/32 via {router.address}"])
         router.script(ip=[f"addr add {self.address}/32 dev wan"], nft=TABLE)
-        self.process = self.start()
-
-    def start(self) -> Process:
-        words = (DAEMON, "-d", "-f", str(self._file), "-P", str(self._file.with_suffix(".pid")))
-        self.process = self._router.spawn("miniupnpd", *words)
-        wait_for("miniupnpd listens", lambda: {1900, 5351} & self._router.udp_ports())
-        return self.process
-
-    def restart(self) -> None:
-        """As a router that loses power: what it mapped is gone."""
-        end(self.process)
-        self._router.script(nft="flush chain inet mappings inward\nflush chain inet mappings allowed\n")
-        self._router.forget_connections()
-        self.start()
+        router.spawn("miniupnpd", DAEMON, "-d", "-f", str(self._file), "-P", str(self._file.with_suffix(".pid")))
+        wait_for("miniupnpd listens", lambda: {1900, 5351} & router.udp_ports())
 
     def mappings(self) -> list[str]:
         """What it forwards now, as rules."""
