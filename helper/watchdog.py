@@ -2,18 +2,21 @@
 
 Every few seconds the event loop asks its own local API a question, as a program outside would. Only an answer is passed on as
 WATCHDOG=1: a helper whose loop turns but who answers nobody is as good as dead. A loop that stands still for more than HANG
-seconds has the stacks of all threads written to the log, by a thread of C that needs neither the loop nor the interpreter.
+seconds has the stacks of all threads written to the log, by a thread that needs no loop. It is one of Python's: faulthandler's own
+reads the frames of threads that run meanwhile, and a helper that was frozen died of that when it woke.
 
 Source: sd_notify(3), sd_watchdog_enabled(3).
 """
 
 import asyncio
 import contextlib
-import faulthandler
 import logging
 import os
 import socket
 import sys
+import threading
+import time
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
@@ -64,7 +67,8 @@ async def guarded(api: Path, manager: ServiceManager | None = None) -> AsyncIter
         api: the local API's socket.
     """
     manager = manager or ServiceManager()
-    tasks = [asyncio.create_task(_beat(), name="beat")]
+    heart = _Heart()
+    tasks = [asyncio.create_task(heart.beat(), name="beat")]
     if manager.interval is not None:
         tasks.append(asyncio.create_task(_prove(manager, manager.interval, lambda: answers(api)), name="watchdog"))
     try:
@@ -74,16 +78,43 @@ async def guarded(api: Path, manager: ServiceManager | None = None) -> AsyncIter
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        if sys.stderr is not None:
-            faulthandler.cancel_dump_traceback_later()
+        heart.stop()
 
 
-async def _beat() -> None:
-    """Put off, again and again, what is written about a loop that hangs."""
-    while True:
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # a standard error that is no file
-            faulthandler.dump_traceback_later(HANG, file=sys.stderr)
-        await asyncio.sleep(BEAT)
+class _Heart:
+    """Beats while the loop turns; a thread listens."""
+
+    def __init__(self) -> None:
+        self._beat_at = time.monotonic()
+        self._stopped = threading.Event()
+        threading.Thread(target=self._listen, name="watchdog", daemon=True).start()
+
+    async def beat(self) -> None:
+        while True:
+            self._beat_at = time.monotonic()
+            await asyncio.sleep(BEAT)
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _listen(self) -> None:
+        told_of, pause = 0.0, HANG / 2
+        while True:
+            since = time.monotonic()
+            if self._stopped.wait(pause):
+                return
+            now, beat_at = time.monotonic(), self._beat_at
+            was_frozen = now - since > 2 * pause  # so were we: it is the process that stood still, not the loop
+            if now - beat_at > HANG and beat_at != told_of and not was_frozen:
+                told_of = beat_at
+                log.error("the event loop has stood still for %.0f s:\n%s", now - beat_at, _stacks())
+
+
+def _stacks() -> str:
+    """Where each thread is, the innermost call last."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    found = sys._current_frames().items()
+    return "".join(f"{names.get(ident, ident)}:\n{''.join(traceback.format_stack(frame))}" for ident, frame in found)
 
 
 async def _prove(manager: ServiceManager, interval: float, is_alive: Callable[[], Awaitable[bool]]) -> None:

@@ -16,7 +16,7 @@ ip link set lo up
 mkdir -p /dev/net
 modprobe tun
 modprobe wireguard
-echo "kernel $(uname -r), $(nproc) emulated processors, $(awk '/MemTotal/ {print int($2 / 1024)}' /proc/meminfo) MB"
+echo "kernel $(uname -r), $(nproc) virtual processors, $(awk '/MemTotal/ {print int($2 / 1024)}' /proc/meminfo) MB"
 sh "$folder/command.sh"
 echo $? >"$folder/exit-code"
 sync

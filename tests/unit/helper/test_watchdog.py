@@ -83,10 +83,11 @@ def test_no_sign_is_given_where_none_is_wanted_from_us(environment: dict[str, st
 
 def test_a_loop_that_hangs_has_all_stacks_written_to_the_log(tmp_path: Path) -> None:
     program = f"""
-import asyncio, sys, threading
+import asyncio, logging, sys, threading
 from pathlib import Path
 from helper import watchdog
 watchdog.HANG = 0.2
+logging.basicConfig()
 
 async def main():
     async with watchdog.guarded(Path({str(tmp_path / "api")!r}), watchdog.ServiceManager({{}})):
@@ -105,7 +106,7 @@ asyncio.run(main())
         seen = ""
         for line in process.stderr:
             seen += line
-            if "in guarded" in line or "in main" in line:
+            if "get_stuck_here" in line:
                 break
         process.communicate("")
     assert "get_stuck_here" in seen
