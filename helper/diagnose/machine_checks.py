@@ -37,7 +37,7 @@ def interface(patient: Patient) -> Check:
     if patient.wants_up:
         sentence = f"The tunnel is down: {error['sentence']}" if error else "The tunnel is down, though it is wanted."
         return Check(False, sentence, error["hint"] if error else "See the helper's log: `covey events`.")
-    return Check(None, "The tunnel is down, as somebody wanted it or before the first `up`.", "Connect: `covey up`.")
+    return Check(None, "The tunnel is down, and nobody has asked for it.", "Connect: `covey up`.")
 
 
 def port(patient: Patient) -> Check:

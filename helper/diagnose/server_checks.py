@@ -159,13 +159,14 @@ async def turn(servers: Sequence[TurnServer], fingerprint: bytes | None) -> Chec
         return Check(None, "No relay is known yet.")
     routed = [server for server in servers if _may_reach(server)][:MAX_TURN] or list(servers[:MAX_TURN])
     took = await asyncio.gather(*(_ask_turn(server, fingerprint) for server in routed))
-    told = ", ".join(
-        f"{server} {'does not answer' if one is None else 'answers in ' + milliseconds(one)}"
-        for server, one in zip(routed, took, strict=True)
-    )
+    told: dict[str, list[str]] = {}
+    for server, one in zip(routed, took, strict=True):
+        by = f"{server.transport.upper()} {server.port} {'does not answer' if one is None else milliseconds(one)}"
+        told.setdefault(server.host, []).append(by)
     is_any = any(one is not None for one in took)
     step = "Without a relay only direct paths work. Are the server's ports 3478 (UDP, TCP) and 443 (TCP) open to this network?"
-    return Check(is_any, f"Relay: {told}.", "" if is_any else step)
+    shown = "; ".join(f"{host} by {', '.join(ways)}" for host, ways in told.items())
+    return Check(is_any, f"Relay: {shown}.", "" if is_any else step)
 
 
 def _may_reach(server: TurnServer) -> bool:
