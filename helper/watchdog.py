@@ -2,8 +2,8 @@
 
 Every few seconds the event loop asks its own local API a question, as a program outside would. Only an answer is passed on as
 WATCHDOG=1: a helper whose loop turns but who answers nobody is as good as dead. A loop that stands still for more than HANG
-seconds has the stacks of all threads written to the log, by a thread that needs no loop. It is one of Python's: faulthandler's own
-reads the frames of threads that run meanwhile, and a helper that was frozen died of that when it woke.
+seconds has the stacks of all threads written to the log, by a thread that needs no loop. It is one of Python's: faulthandler's
+own reads the frames of threads that run meanwhile, and a helper that was frozen died of that when it woke.
 
 Source: sd_notify(3), sd_watchdog_enabled(3).
 """

@@ -1,8 +1,8 @@
 """`python -m tests.lab.kernel [--only TESTS] [--bench NAMES]`: the lab under a kernel that has WireGuard, in a virtual machine.
 
 The machine sees this one's files read-only under a layer of memory, so whatever is done in it is gone with it. Where there is no
-KVM, QEMU emulates its processor, which makes everything some ten times slower. Debian's kernel is fetched from the package archive
-into build/kernel/ and never runs on this machine itself. Results and logs come out in build/kernel/results/.
+KVM, QEMU emulates its processor, which makes everything some ten times slower. Debian's kernel is fetched from the package
+archive into build/kernel/ and never runs on this machine itself. Results and logs come out in build/kernel/results/.
 """
 
 import argparse
