@@ -16,7 +16,7 @@ from protocol.addresses import Address
 RETRIES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # seconds between questions to a server that has not answered
 GIVE_UP_FOR = 30.0  # seconds until a silent server is asked again
 REFRESH = 20.0  # seconds; NATs keep UDP mappings for 30 s or more (RFC 4787, REQ-5 asks for 2 minutes)
-LOST_AFTER = 3  # refreshes in a row without an answer: ask all servers again
+LOST_AFTER = 1  # refreshes in a row without an answer, each asked seven times: ask all servers again
 
 
 @dataclass(slots=True)
