@@ -237,10 +237,10 @@ class PeerConnection:
 
     def _leave(self, now: float) -> list[Action]:
         self._session_lives = False
-        self.path, self.path_since, self.sessions.former = None, now, None
+        self.path, self.path_since = None, now
         self.session.agent.selected = None
         self._handshake.end()
-        return [LeavePath(), *self._ice(self.session, self.search.close(), now), *self._renew(now)]
+        return [LeavePath(), *self._ice(self.session, self.search.close(), now), *self._renew(now, keep=False)]
 
     def _traffic_waits(self, now: float) -> list[Action]:
         """WireGuard has something to send and nowhere to send it: call whoever sleeps, or is called in long pauses."""
@@ -306,15 +306,16 @@ class PeerConnection:
         if now >= self.calls.at and self._signal_up:
             answered_at, found = self.session.answered_at, self.session.agent.selected is not None
             if answered_at is not None and not found and now - answered_at >= CHECKS_TIMEOUT:
+                self.calls.in_vain()
                 actions += self._renew(now)
             actions += self._offer(now)
         return actions
 
     # ---- sessions
 
-    def _renew(self, now: float) -> list[Action]:
-        """Begin a new session; the present one stays as long as it carries traffic."""
-        self.sessions.renew()
+    def _renew(self, now: float, *, keep: bool = True) -> list[Action]:
+        """Begin a new session; the present one stays as long as it carries traffic, unless the connection is over."""
+        self.sessions.renew(keep=keep)
         self._restart_at = float("inf")
         set_up = self.session.agent.set_bases(set(self.view.bases), now) + self.search.carry_over(self.session, now)
         return [SessionChanged(self.sessions.ufrags), *self._ice(self.session, set_up, now)]

@@ -46,9 +46,11 @@ class Sessions:
     def all(self) -> list[IceSession]:
         return [self.current] if self.former is None else [self.current, self.former]
 
-    def renew(self) -> None:
-        """Begin a new session; the present one stays if the other side knows it."""
-        if self.current.remote is not None:
+    def renew(self, *, keep: bool = True) -> None:
+        """Begin a new session; the present one stays if the other side knows it, unless the connection is over (not `keep`)."""
+        if not keep:
+            self.former = None
+        elif self.current.remote is not None:
             self.former = self.current
         self.current = IceSession.begin(controlling=self._controlling, source_for=self._source_for)
         self.restarts += 1

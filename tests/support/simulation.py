@@ -31,6 +31,7 @@ from helper.wireguard.device import PeerStatistics
 from protocol.addresses import Address, IPAddress
 
 PORT = 51000
+HEADERS = 28  # octets of IPv4 and UDP
 RELAY_IP = ipaddress.ip_address("198.51.100.1")
 
 
@@ -116,7 +117,8 @@ class Host:
     signalled: list[Action] = field(default_factory=list)
     searches: list[SearchEnded] = field(default_factory=list)
     sockets: dict[int, int] = field(default_factory=dict)
-    datagrams: int = 0  # that it sent
+    datagrams: int = 0  # that it sent directly
+    octets: int = 0  # that it sent in all, with headers of IPv4 and UDP
 
     def __post_init__(self) -> None:
         self.ip = ipaddress.ip_address(self.public if self.nat == "none" else self.address)
@@ -223,6 +225,7 @@ class Host:
         return Address(ipaddress.ip_address(self.public), port)
 
     def send(self, data: bytes, base: Base, destination: Address) -> None:
+        self.octets += len(data) + HEADERS
         if base.is_relay:
             if self.relay and base.relayed == self.relayed and destination.ip in self.permitted:
                 self.world.later(self.world.transit(2, direct=False), lambda: self.world.carry(data, self.relayed, destination))

@@ -40,6 +40,10 @@ def test_a_connection_that_nothing_uses_is_closed_on_both_sides_and_opened_again
     assert world.run(IDLE_AFTER + 1, lambda: states(alice, bob) == [State.IDLE, State.IDLE])
     said = [action.message for host in (alice, bob) for action in host.signalled if isinstance(action, SendSignal)]
     assert GoIdle() in said
+    silent = alice.octets, bob.octets
+    world.run(3600)
+    assert states(alice, bob) == [State.IDLE, State.IDLE]  # and what they knew of the closed one does not open it again
+    assert (alice.octets, bob.octets) == silent
 
     bob.handle(TrafficWaits())
     assert world.run(3, lambda: states(alice, bob) == [State.CONNECTED, State.CONNECTED])
