@@ -31,6 +31,7 @@ from helper.peer.events import (
     TrafficWaits,
     UsePath,
 )
+from helper.peer.handshake import HandshakeAge
 from helper.peer.lobby import Lobby
 from helper.peer.messages import Answer, Offer, SignalMessage
 from helper.peer.notes import PeerNotes
@@ -105,7 +106,7 @@ class PeerRunner:
         self._registered: tuple[str, ...] = ()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
-        self._handshake: tuple[float, float] = (0.0, 0.0)  # WireGuard's time of it, and ours when it was new
+        self._handshake = HandshakeAge()
         self._counted: tuple[PeerStatistics | None, float] = (None, 0.0)  # and when
         self._watch_until = 0.0
         self._wanted: asyncio.Queue[UsePath | LeavePath] = asyncio.Queue()
@@ -138,22 +139,13 @@ class PeerRunner:
             return  # so a hundred peers that are idle cost nothing
         self._counted = statistics, now
         on_path = self.endpoint is None or statistics.endpoint in (None, self.endpoint)
-        self.handle(Counted(statistics, self._handshake_age(statistics.last_handshake, wall_clock), on_path))
+        self.handle(Counted(statistics, self._handshake.age(statistics.last_handshake, wall_clock, now), on_path))
         self._tell_news()
         path = self.connection.path
         if on_path or path is None or path.missed or self.connection.wants_statistics or not self._wanted.empty():
             return  # it may roam where our path does not answer
         self._log.debug("WireGuard's endpoint moved to %s, back to %s", statistics.endpoint, self.endpoint)
         self._wanted.put_nowait(UsePath(path, None))
-
-    def _handshake_age(self, handshake: float, wall_clock: float) -> float | None:
-        """Seconds since the handshake, None for never; by our own clock, so that a step of the wall clock ages nothing."""
-        now = self._loop.time()
-        if handshake != self._handshake[0]:
-            first = not self._handshake[0]
-            age = max(0.0, wall_clock - handshake) if first else 0.0
-            self._handshake = handshake, now - age
-        return now - self._handshake[1] if handshake else None
 
     def _hear(self, message: SignalMessage) -> None:
         """Take up what the other side tells of its own network."""
@@ -176,9 +168,7 @@ class PeerRunner:
             self._around.send_signal(self.remote.key, self._own_report())
 
     def slept(self, seconds: float) -> None:
-        """The machine slept while our clock stood still: the handshake is that much older."""
-        handshake, at = self._handshake
-        self._handshake = handshake, at - seconds
+        self._handshake.slept(seconds)
 
     @property
     def wants_statistics(self) -> bool:

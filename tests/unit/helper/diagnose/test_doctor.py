@@ -2,12 +2,13 @@ import asyncio
 
 import pytest
 
-from helper.diagnose import machine_checks
+from helper.diagnose import machine_checks, server_checks
 from helper.diagnose.check import Check
 from helper.diagnose.doctor import examine, nat_body
 from helper.diagnose.nat import NatKind
 from helper.diagnose.patient import Patient
 from helper.diagnose.server_checks import stun_servers, udp
+from helper.diagnose.web import Head
 from helper.relay.servers import TurnServer
 from protocol.addresses import Address
 from protocol.join_link import ServerLocation
@@ -56,6 +57,23 @@ async def test_before_joining_there_is_nothing_to_ask_but_what_to_do_is_said() -
     assert checks["signed-in"]["ok"] is False
     assert "covey up --join" in checks["signed-in"]["next"]
     assert all(checks[name]["ok"] is None for name in ("udp", "stun", "turn", "management", "signal", "clock"))
+
+
+@pytest.mark.parametrize(("code", "ok"), [(302, False), (307, False), (511, False), (200, None), (None, None)])
+async def test_a_network_that_wants_one_to_sign_in_is_told_from_a_server_that_is_away(
+    code: int | None, ok: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(_: str) -> Head:
+        if code is None:
+            raise ConnectionRefusedError
+        return Head(code, {})
+
+    monkeypatch.setattr(server_checks, "ask_plainly", answer)
+    server = ServerLocation(("203.0.113.10",), 443)
+    found = await server_checks.captive_portal(server, reached=False)
+    assert found.ok is ok
+    assert ("browser" in found.next) is (code is not None)
+    assert (await server_checks.captive_portal(server, reached=True)).ok is True
 
 
 def test_one_stun_server_that_answers_is_enough_and_the_silent_one_is_named() -> None:

@@ -1,4 +1,4 @@
-"""The end of a session."""
+"""A session's end, and the servers that it is told of."""
 
 import asyncio
 import pathlib
@@ -8,6 +8,9 @@ import pytest
 
 from helper.engine.engine import Engine, Options
 from helper.settings import StateFolder
+from protocol.generated.management_pb2 import HostConfig, NetbirdConfig
+from protocol.local_api import UpRequest
+from tests.unit.helper.engine.conftest import Machine, Server, token
 
 
 async def test_a_session_ends_even_if_whoever_asked_for_it_gives_up_during_the_goodbyes(tmp_path: pathlib.Path) -> None:
@@ -30,3 +33,20 @@ async def test_a_session_ends_even_if_whoever_asked_for_it_gives_up_during_the_g
     await asyncio.wait([session])
     assert session.cancelled()
     folder.close()
+
+
+async def test_an_empty_list_of_servers_leaves_those_that_are_known(
+    engine: Engine, machine: Machine, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.tokens.add(token())
+    await engine.up(UpRequest(join_link=server.link, jwt=token()))
+    session = engine._supervisor.session
+    assert session is not None
+    assert session.parts is not None
+    told: list[object] = []
+    monkeypatch.setattr(session.parts.network, "set_stun_servers", told.append)
+    monkeypatch.setattr(session.parts.relay, "configure", lambda servers, _: told.append(servers))
+    session._configure(NetbirdConfig())
+    assert told == []
+    session._configure(NetbirdConfig(stuns=[HostConfig(uri="stun:127.0.0.1:3478")]))
+    assert len(told) == 1

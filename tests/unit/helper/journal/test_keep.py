@@ -1,14 +1,25 @@
 """The recorder's events on disk: over restarts, crashes, full disks, damaged and removed files."""
 
 import errno
+import json
 import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from helper.journal.keep import KILLED, MAX_FILE, EventFile, Journal, kept
-from helper.journal.lines import line_of
+from helper.journal.lines import line_of, read_lines
 from helper.recorder import RecordedEvent, Recorder
+
+
+@st.composite
+def damaged_lines(draw: st.DrawFn) -> str:
+    """An event's line in which one value is another."""
+    line = json.loads(line_of(RecordedEvent(7, 0.0, "helper", "fine", peer="bob")))
+    line[draw(st.sampled_from(sorted(line)))] = draw(st.none() | st.booleans() | st.integers() | st.floats() | st.text())
+    return json.dumps(line)
 
 
 def sentences(recorder: Recorder) -> list[str]:
@@ -48,6 +59,13 @@ def test_damaged_lines_are_left_out(tmp_path: Path) -> None:
     bad += [good.replace("1970", "99999"), good.replace('"details":{}', '"details":{},"count":"many"')]
     (tmp_path / "events.jsonl").write_text("\n".join(bad) + "\n" + good)
     assert [event.sequence for event in EventFile(tmp_path).read()] == [7]
+
+
+@given(st.one_of(st.text(), st.recursive(st.none() | st.floats() | st.text(), st.lists).map(json.dumps), damaged_lines()))
+def test_no_line_breaks_the_reader(line: str) -> None:
+    good = line_of(RecordedEvent(7, 0.0, "helper", "fine"))
+    for event in read_lines([line, good]):
+        assert line_of(event)  # what is read can be written again
 
 
 def test_two_files_of_a_bounded_size_are_kept(tmp_path: Path) -> None:

@@ -68,6 +68,28 @@ async def test_down_and_logout_win_over_an_up_that_is_under_way(
     assert controller.calls == [UpRequest(), "given up", winner]
 
 
+async def test_an_up_goes_on_when_whoever_asked_for_it_is_killed_and_down_still_wins(
+    session: aiohttp.ClientSession, controller: ScriptedController
+) -> None:
+    for ends in (lambda: ask(session, "POST", "/v1/up"), lambda: ask(session, "POST", "/v1/down")):
+        controller.calls.clear()
+        controller.begun.clear()
+        controller.hold = asyncio.Event()
+        killed = asyncio.create_task(ask(session, "POST", "/v1/up"))
+        await controller.begun.wait()
+        killed.cancel()  # its connection breaks
+        await asyncio.wait([killed])
+        assert (await ask(session, "GET", "/v1/status"))[0] == 200
+        assert controller.calls == [UpRequest()]
+        ending = asyncio.create_task(ends())
+        async with asyncio.timeout(30):
+            while len(controller.calls) == 1:
+                await asyncio.sleep(0)
+        controller.hold.set()
+        assert await ending == (200, {})
+        assert controller.calls[1] == "given up"
+
+
 async def test_the_newest_of_two_ups_wins(session: aiohttp.ClientSession, controller: ScriptedController) -> None:
     controller.hold = asyncio.Event()
     first = asyncio.create_task(ask(session, "POST", "/v1/up", b'{"hostname": "first"}'))

@@ -122,6 +122,32 @@ async def test_containers_cause_no_look_at_all(changes: Changes, monkeypatch: py
     assert changes.empty()
 
 
+async def test_the_default_route_counts_in_the_midst_of_containers_that_come_and_go(changes: Changes, machine: str) -> None:
+    await next_of(changes)
+    await containers_come_and_go(machine, times=10)
+    assert changes.empty()  # nothing that bears on us has changed
+    going_on = asyncio.create_task(containers_come_and_go(machine, times=10))
+    ip("route", "replace", "default", "via", "192.0.2.9", "metric", "100")
+    assert [str(route.gateway) for route in (await next_of(changes)).default_routes] == ["192.0.2.9"]
+    await going_on
+    assert changes.empty()
+
+
+async def containers_come_and_go(machine: str, times: int) -> None:
+    """Each time a bridge with an address and a cable in it, as fast as the machine can."""
+    for _ in range(times):
+        for change in (
+            ("add", "docker9", "type", "bridge"),
+            ("add", "veth9", "type", "veth", "peer", "name", "vethp9"),
+            ("set", "veth9", "master", "docker9", "up"),
+            ("set", "docker9", "up"),
+            ("del", "docker9"),
+            ("del", "veth9"),
+        ):
+            process = await asyncio.create_subprocess_exec("ip", "-n", machine, "link", *change)
+            assert await process.wait() == 0
+
+
 async def test_a_bridge_that_becomes_the_uplink_is_noticed(changes: Changes) -> None:
     await next_of(changes)
     add_bridge_noise()

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import random
 import socket
 from collections.abc import Iterator
 
@@ -45,6 +46,14 @@ async def test_whoever_an_initiation_is_meant_for_gets_it(wireguard: socket.sock
 async def test_anything_else_is_dropped(wireguard: socket.socket, data: bytes) -> None:
     with open_lobby(wireguard.getsockname()[1]) as lobby:
         await only_the_last_counts(lobby, lambda place: wireguard.sendto(data, place), wireguard)
+
+
+async def test_no_bytes_end_the_waiting(wireguard: socket.socket) -> None:
+    noise = random.Random(1)
+    with open_lobby(wireguard.getsockname()[1]) as lobby:
+        for _ in range(20):  # fewer than fit into the socket's buffer
+            data = noise.randbytes(noise.choice((0, 4, 147, 148, 149, 1500, 4096)))
+            await only_the_last_counts(lobby, lambda place, data=data: wireguard.sendto(b"\x01\0\0\0" + data, place), wireguard)  # type: ignore[misc]
 
 
 async def test_nobody_but_wireguard_gets_in(wireguard: socket.socket) -> None:

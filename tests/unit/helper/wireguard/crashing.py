@@ -1,4 +1,4 @@
-"""A helper that brings a device up, says so and waits to be killed: `python -m ... NAME LEDGER`."""
+"""A helper that brings a device up at a port, says so and waits to be killed: `python -m ... NAME LEDGER PORT`."""
 
 import asyncio
 import sys
@@ -9,11 +9,11 @@ from helper.wireguard.device import DeviceSettings, open_device
 from protocol.keys import PrivateKey
 
 
-async def main(name: str, ledger: Path) -> None:
-    settings = DeviceSettings(name, PrivateKey.generate(), 0, (), backend="userspace")
+async def main(name: str, ledger: Path, port: int) -> None:
+    settings = DeviceSettings(name, PrivateKey.generate(), port, (), backend="userspace")
     async with open_device(settings, Ledger(ledger)):
         print("up", flush=True)
         await asyncio.Event().wait()
 
 
-asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
+asyncio.run(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])))

@@ -29,6 +29,7 @@ from tests.unit.helper.netmon.namespaces import INTERFACE, inside, ip, joined, n
 pytestmark = [pytest.mark.lab, needs_root]
 
 ROOT = Path(__file__).parents[4]
+PORT = 40405  # of a helper that is going to be killed
 ALICE, BOB = PrivateKey.generate(), PrivateKey.generate()
 
 
@@ -146,6 +147,15 @@ async def test_a_taken_port_is_named_with_its_holder(alone: str, ledger: Ledger)
     assert ledger.entries() == ()
 
 
+async def test_a_port_that_another_helper_has_is_named_with_its_program(alone: str, tmp_path: Path) -> None:
+    async with open_device(replace(settings(), port=40404), Ledger(tmp_path / "one")) as device:
+        with pytest.raises(PortTaken, match=r"40404 is taken by wireguard-go \(process \d+\)"):
+            async with open_device(replace(settings(INTERFACE + "b", BOB, 2), port=40404), Ledger(tmp_path / "two")):
+                pass
+        assert await device.statistics() == {}
+    assert links(alone) == ["lo"]
+
+
 async def test_a_strangers_interface_is_left_alone(alone: str, ledger: Ledger) -> None:
     ip("-n", alone, "link", "add", INTERFACE, "type", "bridge")
     with pytest.raises(AlreadyRunning, match=INTERFACE):
@@ -230,6 +240,7 @@ async def crashed_helper(alone: str, path: Path) -> int:
         "tests.unit.helper.wireguard.crashing",
         INTERFACE,
         str(path),
+        str(PORT),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -245,10 +256,11 @@ async def crashed_helper(alone: str, path: Path) -> int:
 
 async def test_after_a_crash_the_next_start_takes_the_name_over(alone: str, tmp_path: Path) -> None:
     left = await crashed_helper(alone, tmp_path / "ledger.json")
-    async with open_device(settings(), Ledger(tmp_path / "ledger.json")) as device:
+    async with open_device(replace(settings(), port=PORT), Ledger(tmp_path / "ledger.json")) as device:
         (pid,) = find_wireguard_go(INTERFACE)
         assert pid != left
         assert links(alone).count(INTERFACE) == 1
+        assert device.port == PORT  # which the former one had
         assert await device.statistics() == {}
     assert links(alone) == ["lo"]
 
