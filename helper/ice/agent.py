@@ -18,7 +18,7 @@ from helper.ice import binding
 from helper.ice.candidates import Base, Candidate, is_routed, make_candidate
 from helper.ice.pacing import SELECTED, STANDBYS, Pacing
 from helper.ice.pair import DEAD_MISSES, PENDING_LIFETIME, Pair
-from helper.ice.quality import direct_is_good_again, is_better, relay_is_better
+from helper.ice.quality import is_better, relay_is_better
 from protocol.addresses import Address, IPAddress
 
 MAX_REMOTE_CANDIDATES = 32
@@ -188,8 +188,9 @@ class Agent:
             for pair in self.pairs.values():
                 pair.forgive(now)
         for pair in list(self.pairs.values()):
+            pair.quality.forget(now)
             if pair.awaited_until is not None and now >= pair.awaited_until:
-                pair.missed_one()
+                pair.missed_one(now)
                 if pair.is_valid:
                     pair.next_check = now
             if pair.is_dead(now, self._heard if pair is self.selected else float("-inf")):
@@ -273,8 +274,6 @@ class Agent:
         if self.remote is None:
             return actions  # checked as soon as the credentials are here
         pair, permits = self._pair(base, candidate, now)
-        if pair is not None and pair is self.selected:
-            self._pacing.asked_at = now
         actions += permits
         if pair is None:
             return actions
@@ -315,7 +314,7 @@ class Agent:
     def _rank(self, pair: Pair) -> tuple[bool, int, int, float]:
         """Least is best: relays passed, then the kind of address (a LAN first), then the round trip."""
         trip = pair.round_trip if pair.round_trip is not None else NEVER
-        return bool(pair.probation), pair.relays, not pair.is_lan, trip
+        return pair.on_probation, pair.relays, not pair.is_lan, trip
 
     def _nominate(self, now: float) -> list[Action]:
         """On the controlling side: let the best pair carry the traffic, when it is worth a change."""
@@ -345,16 +344,13 @@ class Agent:
         relayed = min((pair for pair in working if pair.relays), key=lambda pair: pair.quality.cost, default=None)
         for pair in working:
             if relayed is None or pair.relays:
-                pair.probation = 0
-            elif pair.probation:
-                if direct_is_good_again(pair.quality, relayed.quality, pair.probation):
-                    pair.probation = 0
-            elif (
-                pair is self.selected
-                and now - self._pacing.selected_at >= DWELL
-                and relay_is_better(relayed.quality, pair.quality)
-            ):
-                pair.demote()
+                pair.on_probation = False
+                continue
+            stood = pair is self.selected and now - self._pacing.selected_at >= DWELL
+            if (pair.on_probation and pair.has_passed) or (stood and not pair.on_probation):
+                pair.on_probation = False
+                if relay_is_better(relayed.quality, pair.quality):
+                    pair.demote()
 
     def _is_worth_it(self, best: Pair, current: Pair, now: float) -> bool:
         if not current.is_valid or self._is_shaky(current, now) or self._rank(best)[:2] < self._rank(current)[:2]:

@@ -21,13 +21,11 @@ NEVER = float("inf")
 class Pacing:
     """Attributes:
     busy_at: when the selected pair last carried data.
-    asked_at: when the other side last checked the selected pair.
     selected_at: when it was selected. All on the event loop's clock.
     """
 
     controlling: bool
     busy_at: float = -NEVER
-    asked_at: float = -NEVER
     selected_at: float = -NEVER
 
     def interval(
@@ -43,9 +41,9 @@ class Pacing:
         if not pair.is_valid:
             could_not_help = is_settled and selected is not None and pair.relays >= selected.relays
             return NEVER if could_not_help else pair.retry_delay(now)
-        if is_settled and not pair.probation and pair not in standbys():
+        if is_settled and not pair.on_probation and pair not in standbys():
             return NEVER
-        if selected is not None and (selected.loss_percent >= LOSSY or pair.probation):
+        if selected is not None and (selected.loss_percent >= LOSSY or pair.on_probation):
             return RIVALS if is_busy else STANDBY
         if is_busy or selected is None:
             return STANDBY
@@ -54,4 +52,4 @@ class Pacing:
     def _of_selected(self, pair: Pair, now: float, *, is_busy: bool) -> float:
         if is_busy or pair.missed:
             return SELECTED
-        return IDLE_SELECTED if self.controlling or now - self.asked_at > 2 * IDLE_SELECTED else IDLE_RARELY
+        return IDLE_SELECTED if self.controlling or now - pair.asked_at > 2 * IDLE_SELECTED else IDLE_RARELY

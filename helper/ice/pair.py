@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from helper.ice.candidates import Base, Candidate
-from helper.ice.quality import PROBATION, Quality
+from helper.ice.quality import Quality
 from protocol.addresses import Address
 
 FIRST_TRIES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # seconds to the next check of a pair that has not answered yet
@@ -14,6 +14,7 @@ ANSWER_TIMEOUT = (0.25, 1.0)  # seconds, least and most: an answer is awaited fo
 PENDING_LIFETIME = 6.0  # a late answer still counts
 DEAD_AFTER = 2.0  # seconds since the first check that was not answered, and at least so many checks:
 DEAD_MISSES = 4
+PROBATION = 20  # checks in a row that a direct path must pass to be used again once a relay was better; doubles each time
 DEAD_THOUGH_HEARD = 4.0  # seconds: what arrives proves the other direction only, but an answer may have been read with data
 
 
@@ -28,7 +29,9 @@ class Pair:
         asked_at: when a check of the other side came in on it.
         awaited_until: by when the answer to the last check is due; None when nothing is due.
         missing_since: when the first of the checks was sent that have had no answer since the last one that had.
-        probation: how many checks this direct path must pass before it replaces the relay that was better; 0: none.
+        demotions: how often a relay was better than this direct path.
+        on_probation: it was, and this path has not proved itself since.
+        passed: checks in a row that were answered since.
     """
 
     base: Base
@@ -43,8 +46,9 @@ class Pair:
     missed: int = 0
     awaited_until: float | None = None
     missing_since: float | None = None
-    probation: int = 0
     demotions: int = 0
+    on_probation: bool = False
+    passed: int = 0
     last_sent: float = float("-inf")
     asked_at: float = float("-inf")
 
@@ -89,16 +93,18 @@ class Pair:
             self.missing_since = now
 
     def answered(self, now: float, round_trip: float) -> None:
-        self.quality.answered(round_trip)
+        self.quality.answered(now, round_trip)
+        self.passed += 1
         self.last_answer, self.missed, self.awaited_until, self.missing_since = now, 0, None, None
         if self.valid_since is None:
             self.valid_since = now
 
-    def missed_one(self) -> None:
+    def missed_one(self, now: float) -> None:
         self.missed += 1
+        self.passed = 0
         self.awaited_until = None
         if self.is_valid:
-            self.quality.missed()
+            self.quality.missed(now)
 
     def is_dead(self, now: float, heard: float) -> bool:
         """Say whether a pair that used to answer stopped doing so. `heard` is when its data last arrived: that puts its death
@@ -116,9 +122,14 @@ class Pair:
 
     def demote(self) -> None:
         """A relay does better: use this direct path again only when it has proved itself, each time longer."""
-        self.probation = PROBATION << min(self.demotions, 4)
+        self.on_probation, self.passed = True, 0
         self.demotions += 1
         self.quality.outcomes.clear()
+
+    @property
+    def has_passed(self) -> bool:
+        """Say whether the probation is over."""
+        return self.passed >= PROBATION << min(self.demotions - 1, 4)
 
     def died(self, now: float) -> None:
         self.valid_since, self.tries = None, len(FIRST_TRIES)

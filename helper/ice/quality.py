@@ -20,7 +20,7 @@ GAIN, DEVIATION_GAIN = (
 ENOUGH = 5  # answers before a comparison means anything
 CLEARLY = 0.9, 0.005  # a path of the same kind costs at most this share of ours, less so many seconds
 RELAY_HANDICAP = 1.25, 0.020  # a relay counts as this much dearer, and by so many seconds: it is somebody's server
-PROBATION = 20  # checks that a direct path must pass before it is used again once a relay was better; doubles each time
+REMEMBERED = 90.0  # seconds that a check counts for
 
 
 @dataclass(slots=True)
@@ -30,27 +30,33 @@ class Quality:
     Attributes:
         round_trip: smoothed, in seconds; None before the first answer.
         deviation: its mean deviation, in seconds: the jitter.
+        outcomes: of the checks of late: when each was over, and whether it was answered.
     """
 
     round_trip: float | None = None
     deviation: float = 0.0
-    outcomes: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    outcomes: deque[tuple[float, bool]] = field(default_factory=lambda: deque(maxlen=WINDOW))
 
-    def answered(self, round_trip: float) -> None:
+    def answered(self, now: float, round_trip: float) -> None:
         if self.round_trip is None:
             self.round_trip, self.deviation = round_trip, round_trip / 4
         else:
             self.deviation += DEVIATION_GAIN * (abs(round_trip - self.round_trip) - self.deviation)
             self.round_trip += GAIN * (round_trip - self.round_trip)
-        self.outcomes.append(True)
+        self.outcomes.append((now, True))
 
-    def missed(self) -> None:
-        self.outcomes.append(False)
+    def missed(self, now: float) -> None:
+        self.outcomes.append((now, False))
+
+    def forget(self, now: float) -> None:
+        """What is long ago says nothing about now: a path that is seldom checked would be judged by its past for ever."""
+        while self.outcomes and now - self.outcomes[0][0] > REMEMBERED:
+            self.outcomes.popleft()
 
     @property
     def loss_percent(self) -> float:
         """Of the last SHOWN checks."""
-        last = list(self.outcomes)[-SHOWN:]
+        last = [answered for _, answered in self.outcomes][-SHOWN:]
         return 100.0 * last.count(False) / len(last) if last else 0.0
 
     @property
@@ -60,8 +66,7 @@ class Quality:
     @property
     def cost(self) -> float:
         """What a packet costs here, in seconds."""
-        lost = self.outcomes.count(False) / len(self.outcomes) if self.outcomes else 0.0
-        return (self.round_trip or 0.0) + LOSS_COST * lost
+        return (self.round_trip or 0.0) + (LOSS_COST * self._lost / len(self.outcomes) if self.outcomes else 0.0)
 
     @property
     def times(self) -> tuple[float, float]:
@@ -72,7 +77,11 @@ class Quality:
     @property
     def losses(self) -> tuple[float, float]:
         """The range that the share of lost packets lies in."""
-        return wilson(self.outcomes.count(False), len(self.outcomes))
+        return wilson(self._lost, len(self.outcomes))
+
+    @property
+    def _lost(self) -> int:
+        return sum(not answered for _, answered in self.outcomes)
 
 
 def wilson(failures: int, tries: int) -> tuple[float, float]:
@@ -95,15 +104,6 @@ def is_better(other: Quality, ours: Quality) -> bool:
 def relay_is_better(relayed: Quality, direct: Quality) -> bool:
     """Say whether a direct path is so bad that a relay should carry the traffic."""
     return _costs_less(relayed, direct, *RELAY_HANDICAP)
-
-
-def direct_is_good_again(direct: Quality, relayed: Quality, probation: int) -> bool:
-    """Say whether a direct path that a relay had replaced may carry traffic again, by so many of its last checks."""
-    last = list(direct.outcomes)[-probation:]
-    if len(last) < min(probation, WINDOW) or direct.round_trip is None:
-        return False
-    factor, more = RELAY_HANDICAP
-    return direct.round_trip + LOSS_COST * last.count(False) / len(last) < factor * relayed.cost + more
 
 
 def _costs_less(one: Quality, other: Quality, factor: float, more: float) -> bool:

@@ -320,11 +320,11 @@ class PeerConnection:
         set_up = self.session.agent.set_bases(set(self.view.bases), now) + self.search.carry_over(self.session, now)
         return [SessionChanged(self.sessions.ufrags), *self._ice(self.session, set_up, now)]
 
-    def _restart(self, now: float) -> list[Action]:
+    def _restart(self, now: float, *, keep: bool = True) -> list[Action]:
         """Begin a new session of our own accord and offer it."""
         self.other.retire(self.session.remote)
         self.calls.afresh(now)
-        actions = self._renew(now)
+        actions = self._renew(now, keep=keep)
         if self.sessions.former is not None:  # its bases may be gone
             actions += self._ice(self.sessions.former, self.sessions.former.agent.set_bases(set(self.view.bases), now), now)
         return actions + (self._offer(now) if self._signal_up and not self.calls.asleep else [])
@@ -394,6 +394,5 @@ class PeerConnection:
             return []
         if self._handshake.go_on(now):
             return [UsePath(self.path, None, afresh=True)]
-        self.path, self.path_since, self.sessions.former = None, now, None
-        self.session.agent.selected = None
-        return self._restart(now)
+        self.path, self.path_since = None, now
+        return self._restart(now, keep=False)

@@ -4,14 +4,14 @@ import random
 
 import pytest
 
-from helper.ice.quality import WINDOW, Quality, direct_is_good_again, is_better, relay_is_better, wilson
+from helper.ice.quality import REMEMBERED, WINDOW, Quality, is_better, relay_is_better, wilson
 
 
 def measured(trips: list[float | None]) -> Quality:
     """A path on which these checks took so many seconds; None for one that got lost."""
     quality = Quality()
-    for trip in trips:
-        quality.missed() if trip is None else quality.answered(trip)
+    for second, trip in enumerate(trips):
+        quality.missed(second) if trip is None else quality.answered(second, trip)
     return quality
 
 
@@ -36,9 +36,9 @@ def test_nothing_is_said_of_a_path_that_was_hardly_measured() -> None:
 def test_jitter_of_a_fifth_never_makes_one_of_two_equals_better(seed: int) -> None:
     chance = random.Random(seed)
     one, other = Quality(), Quality()
-    for _ in range(600):  # ten minutes
-        one.answered(0.1 * chance.uniform(0.8, 1.2))
-        other.answered(0.1 * chance.uniform(0.8, 1.2))
+    for second in range(600):  # ten minutes
+        one.answered(second, 0.1 * chance.uniform(0.8, 1.2))
+        other.answered(second, 0.1 * chance.uniform(0.8, 1.2))
         assert not is_better(one, other)
         assert not is_better(other, one)
 
@@ -54,10 +54,12 @@ def test_a_relay_takes_over_where_the_direct_path_is_much_slower() -> None:
     assert not relay_is_better(steady(0.05), steady(0.07))
 
 
-def test_a_direct_path_comes_back_when_it_has_been_good_for_long_enough() -> None:
-    assert not direct_is_good_again(measured([0.03] * 19), steady(0.05), 20)
-    assert direct_is_good_again(measured([0.03] * 20), steady(0.05), 20)
-    assert not direct_is_good_again(measured([0.03] * 15 + [None] * 5), steady(0.05), 20)
+def test_what_was_lost_long_ago_counts_no_more() -> None:
+    direct = steady(0.03, lost=30)
+    assert relay_is_better(steady(0.05), direct)
+    direct.forget(WINDOW + REMEMBERED)
+    assert not relay_is_better(steady(0.05), direct)
+    assert direct.loss_percent == 0
 
 
 def test_the_range_of_a_share_holds_it_and_narrows() -> None:

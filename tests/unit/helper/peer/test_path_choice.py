@@ -54,6 +54,18 @@ def test_a_direct_path_that_loses_much_hands_over_to_the_relay_and_takes_over_ag
     assert world.run(180, lambda: alice.kind == bob.kind == "direct")
 
 
+def test_a_path_that_lost_much_once_is_not_left_for_it_minutes_later() -> None:
+    world = World(delay=0.05, loss=0.24, seed=2344)
+    alice, bob = meet(world, "cone", "none")
+    assert world.run(60, lambda: alice.kind == bob.kind == "direct" and alice.handshake is not None)
+    world.loss = 0.0
+    world.run(90)
+    assert world.run(30, lambda: alice.kind == bob.kind == "direct")
+    before = len(alice.paths)
+    world.run(600)  # nothing is sent, so the path is checked seldom, and what was lost stays among its last checks
+    assert {path.pair.relays for path in alice.paths[before:]} <= {0}
+
+
 def test_a_direct_path_that_takes_a_detour_hands_over_to_the_relay() -> None:
     world = World()
     alice, bob = direct(world)
