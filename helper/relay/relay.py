@@ -1,19 +1,19 @@
 """The TURN relay as the engine sees it: one allocation for all peers, kept alive on whichever server and transport works."""
 
 import asyncio
-import functools
 import logging
 import random
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from helper.relay import connect
+from helper.relay.allocating import Asking, allocate
 from helper.relay.datagrams import ROOM, Part
-from helper.relay.errors import RelayRefused, RelayUnreachable
+from helper.relay.errors import RelayRefused
+from helper.relay.health import Health
+from helper.relay.others import Others
 from helper.relay.path import RelayPath
-from helper.relay.race import first_success
-from helper.relay.servers import PREFERENCE, TurnServer
-from helper.relay.session import Mismatch, Session
+from helper.relay.servers import TurnServer
+from helper.relay.session import Session
 from helper.relay.waiting import Waiting
 from protocol.addresses import Address, IPAddress
 from protocol.errors import CoveyError
@@ -21,7 +21,6 @@ from protocol.stun import is_stun
 
 log = logging.getLogger(__name__)
 
-STAGGER = 0.25  # seconds until the next server is tried beside one that has not answered; RFC 8305, section 8
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, (30.0, 45.0)  # seconds between attempts; the cap is drawn anew each time; ours
 SHORT_LIFE = 5.0  # seconds; an allocation that was lost sooner does not restart the pauses; ours
 LINGER = 10.0  # seconds an allocation still receives after another has taken over: peers learn that by signalling; ours
@@ -58,7 +57,11 @@ class Relay:
         self._fingerprint: bytes | None = None
         self._session: Session | None = None  # what we send by
         self._is_stale = False  # it is no longer what peers should be told
+        self._doubted: Session | None = None
+        self._avoided = ""  # the host that gave no sign of life last: others are tried first
         self._retired: set[Session] = set()
+        self.health = Health()
+        self._others = Others(self.health, self._loop, on_change)
         self._changed = asyncio.Event()
         self._pause = FIRST_PAUSE
         self._wanted: set[IPAddress] = set()
@@ -98,6 +101,8 @@ class Relay:
             return
         is_new_pin = fingerprint != self._fingerprint
         self._servers, self._fingerprint = servers, fingerprint
+        self.health.configure(servers, self._loop.time())
+        self._others.look(self._in_use, fingerprint)
         named = {server.location: server for server in servers}
         for session in self._live_sessions():
             if server := named.get(session.server.location):
@@ -163,6 +168,7 @@ class Relay:
 
     async def run(self) -> None:
         """Keep an allocation, for ever. When cancelled it is given back and all paths are closed."""
+        asking = asyncio.create_task(self._others.ask(self._room, self._fwmark), name="relays not in use")
         try:
             while True:
                 self._changed.clear()
@@ -172,6 +178,7 @@ class Relay:
                 else:
                     await self._attempt()
         finally:
+            asking.cancel()
             await self._end()
 
     async def _attempt(self) -> None:
@@ -212,6 +219,9 @@ class Relay:
         delay = UPGRADE_AFTER
         while self._session is not None and not self._is_stale:
             self._changed.clear()
+            if self._doubted is self._session:
+                await self._replace(self._session)
+                continue
             is_udp = self._session.server.transport == "udp"
             better = () if is_udp else tuple(server for server in self._servers if server.transport == "udp")
             if await self._wait(delay if better else None):
@@ -224,6 +234,23 @@ class Relay:
                 continue
             if session is not None:
                 self._adopt(session)
+
+    async def _replace(self, doubted: Session) -> None:
+        """Have another allocation ready for when this one is dead, and take it unless it lives after all."""
+        since, self._doubted = self._loop.time(), None
+        try:
+            session = await self._unless_changed(self._allocate(self._servers))
+        except CoveyError as error:
+            log.debug("nothing to replace a doubtful relay with: %s", error)
+            return
+        if session is None:
+            return
+        if self._session is doubted and doubted.heard_at > since:
+            session.discard()
+            return
+        log.info("the relay %s gives no sign of life", doubted.server)
+        self.health.fails(doubted.server, f"the relay {doubted.server} does not answer", self._loop.time())
+        self._adopt(session)
 
     async def _wait(self, seconds: float | None) -> bool:
         """Wait for a change; False if there was none in time."""
@@ -254,28 +281,8 @@ class Relay:
                 task.result().discard()
 
     async def _allocate(self, servers: tuple[TurnServer, ...]) -> Session:
-        ordered = sorted(servers, key=lambda server: PREFERENCE.index(server.transport))
-        return await first_success(
-            [functools.partial(self._allocate_on, server) for server in ordered], stagger=STAGGER, discard=Session.discard
-        )
-
-    async def _allocate_on(self, server: TurnServer) -> Session:
-        addresses = await connect.resolve(server)
-        return await first_success(
-            [functools.partial(self._allocate_at, server, address) for address in addresses],
-            stagger=STAGGER,
-            discard=Session.discard,
-        )
-
-    async def _allocate_at(self, server: TurnServer, address: Address) -> Session:
-        for _ in range(2):
-            session = Session(server, self, self._room, self._fwmark)
-            try:
-                await session.open(address, self._fingerprint)
-            except Mismatch:
-                continue
-            return session
-        raise RelayUnreachable(f"the relay {server} does not let go of an old allocation")
+        asking = Asking(self, self.health, self._avoided, self._fingerprint, self._room, self._fwmark)
+        return await allocate(servers, asking)
 
     def _adopt(self, session: Session) -> None:
         old, self._session = self._session, session
@@ -287,6 +294,8 @@ class Relay:
         if old is not None:
             self._retired.add(old)
             self._loop.call_later(LINGER, self._end_retired, old)
+        self.health.works(session.server, session.round_trip, self._loop.time())
+        self._others.look(session.server.host, self._fingerprint)
         log.info("relayed address %s, from %s", session.relayed, session.server)
         self._on_change()
 
@@ -329,11 +338,19 @@ class Relay:
         else:
             self._early.put(peer, data, now)
 
+    def on_doubtful(self, session: Session) -> None:
+        if session is self._session:
+            self._doubted, self._avoided = session, session.server.host
+            self._changed.set()
+
     def on_lost(self, session: Session, error: CoveyError) -> None:
         self._retired.discard(session)
         if session is not self._session:
             return
         log.info("relay lost: %s", error)
+        self._avoided = session.server.host
+        self.health.fails(session.server, str(error), self._loop.time())
+        self._others.look(None, self._fingerprint)
         was_stale, self._session, self._is_stale = self._is_stale, None, False
         if not was_stale:
             self.error, self.since = error, self._loop.time()
@@ -358,6 +375,10 @@ class Relay:
     @property
     def _current(self) -> Session | None:
         return None if self._is_stale else self._session
+
+    @property
+    def _in_use(self) -> str | None:
+        return self._session.server.host if self._session is not None else None
 
     def _live_sessions(self) -> list[Session]:
         return [*self._retired, *([self._session] if self._session is not None else [])]

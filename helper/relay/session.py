@@ -4,6 +4,7 @@ import asyncio
 import struct
 from typing import Protocol
 
+from helper.relay import turn_actions as act
 from helper.relay import turn_core as core
 from helper.relay.connect import connect_stream, connect_udp
 from helper.relay.datagrams import Frame, Part
@@ -23,6 +24,7 @@ class Owner(Protocol):
     def on_bound(self, session: "Session", peer: Address, channel: int) -> None: ...
     def on_unbound(self, session: "Session", peer: Address) -> None: ...
     def on_data(self, peer: Address, data: bytes, now: float) -> None: ...
+    def on_doubtful(self, session: "Session") -> None: ...
     def on_lost(self, session: "Session", error: CoveyError) -> None: ...
 
 
@@ -55,6 +57,15 @@ class Session:
     @property
     def relayed(self) -> Address | None:
         return self._core.relayed
+
+    @property
+    def heard_at(self) -> float:
+        """When anything last came from the server."""
+        return self._core.heard_at
+
+    @property
+    def round_trip(self) -> float | None:
+        return self._core.round_trip
 
     @property
     def local(self) -> IPAddress | None:
@@ -179,31 +190,33 @@ class Session:
         self._perform(self._core.unreachable(self._loop.time()))
 
     def _on_connection_lost(self) -> None:
-        self._perform([core.Failed(RelayUnreachable(f"the relay {self.server} closed the connection"))])
+        self._perform([act.Failed(RelayUnreachable(f"the relay {self.server} closed the connection"))])
 
     def _on_timer(self) -> None:
         self._timer = None
         self._perform(self._core.time_passed(self._loop.time()))
 
-    def _perform(self, actions: list[core.Action]) -> None:
+    def _perform(self, actions: list[act.Action]) -> None:
         for action in actions:
             match action:
-                case core.Transmit(data):
+                case act.Transmit(data):
                     if self._link is not None:
                         self._link.send(data)
-                case core.Received(peer, data):
+                case act.Received(peer, data):
                     self._owner.on_data(peer, data, self._loop.time())
-                case core.Bound(peer, channel):
+                case act.Bound(peer, channel):
                     self._owner.on_bound(self, peer, channel)
-                case core.Unbound(peer):
+                case act.Unbound(peer):
                     self._owner.on_unbound(self, peer)
-                case core.Allocated(_, mapped):
+                case act.Allocated(_, mapped):
                     self.mapped, self.opened_at = mapped, self._loop.time()
                     if not self._opened.done():
                         self._opened.set_result(None)
-                case core.Failed(error, is_mismatch):
+                case act.Doubtful():
+                    self._owner.on_doubtful(self)
+                case act.Failed(error, is_mismatch):
                     self._on_failed(error, is_mismatch)
-                case core.Released():
+                case act.Released():
                     self._ended.set()
         self._arm()
 

@@ -12,7 +12,6 @@ import math
 import os
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from aioice import stun
 
@@ -21,64 +20,18 @@ from helper.relay.channels import Channels
 from helper.relay.errors import RelayRefused, RelayUnreachable
 from helper.relay.permissions import Permissions
 from helper.relay.transactions import Allocate, ChannelBind, CreatePermission, Refresh, Request, Transaction, Transactions
+from helper.relay.turn_actions import Action, Allocated, Bound, Doubtful, Failed, Received, Released, Transmit, Unbound
 from helper.relay.waiting import Waiting
 from protocol.addresses import Address, IPAddress
 from protocol.errors import CoveyError
 from protocol.stun import Attribute
 
-KEEPALIVE_AFTER = 5.0  # seconds without anything from the server; ours
+KEEPALIVE_AFTER = 20.0  # seconds without anything from the server; NATs keep UDP mappings for 30 s or more; ours
+ANSWER_DUE = 0.3  # seconds without anything from the server after something was sent to a peer: then it is asked itself; ours
+DOUBT_AFTER, DOUBT_AT_MOST_AFTER = 0.5, 2.0  # seconds without its answer, or four round trips; ours
 REFUSED_MEANS_DEAD_AFTER = 0.2  # seconds over which ICMP keeps saying that nobody listens there; ours
 ATTEMPTS = 3  # how often one request is sent anew because of its nonce or credentials; ours
 
-
-@dataclass(frozen=True, slots=True)
-class Transmit:
-    """Send to the server: a STUN message or ChannelData without padding."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Allocated:
-    relayed: Address
-    mapped: Address
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """The peer's data may go by this channel now."""
-
-    peer: Address
-    channel: int
-
-
-@dataclass(frozen=True, slots=True)
-class Unbound:
-    peer: Address
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A peer's datagram that came in a Data indication."""
-
-    peer: Address
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """There is no allocation (any more). After a mismatch another local port may succeed at once."""
-
-    error: CoveyError
-    is_mismatch: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Released:
-    pass
-
-
-Action = Transmit | Allocated | Bound | Unbound | Received | Failed | Released
 
 REASONS = {
     401: "it does not accept our user name and password",
@@ -101,6 +54,7 @@ class TurnCore:
 
     Attributes:
         heard_at: when anything last came from the server; the shell sets it for ChannelData, which the core does not see.
+        round_trip: to the server and back, in seconds; None while unknown.
     """
 
     def __init__(
@@ -122,6 +76,10 @@ class TurnCore:
         self._outbox = Waiting(each=8, peers=256, seconds=3.0)
         self._refresh_at = math.inf
         self._refused_since: float | None = None
+        self.round_trip: float | None = None
+        self._sent_at = -math.inf  # to a peer, first since anything was heard
+        self._asked_at = math.inf  # the server for a sign of life; infinite while none is due
+        self._doubt_at = math.inf
 
     def start(self, now: float) -> list[Action]:
         return [self._request(Allocate(), now)]
@@ -131,9 +89,15 @@ class TurnCore:
         deadline = self._transactions.deadline
         if self.state is not State.ALLOCATED:
             return deadline
-        keepalive = math.inf if self._transactions.waits_for(Refresh) else min(self.heard_at + KEEPALIVE_AFTER, self._refresh_at)
+        keepalive = self._doubt_at if self._transactions.waits_for(Refresh) else self._keepalive_at
         binds = self.channels.deadline(self._transactions.waits_for(ChannelBind))
         return min(math.inf if deadline is None else deadline, keepalive, self.permissions.deadline, binds)
+
+    @property
+    def _keepalive_at(self) -> float:
+        """When to ask the server for a sign of life."""
+        due = self._sent_at + ANSWER_DUE if self._sent_at > self.heard_at else math.inf
+        return min(due, self.heard_at + KEEPALIVE_AFTER, self._refresh_at)
 
     def permit(self, ip: IPAddress, now: float) -> None:
         """Let the address send to us. Asked for at the next `time_passed`, so that a burst of calls is one request."""
@@ -157,6 +121,8 @@ class TurnCore:
         """Send a datagram to a peer, now or, up to 8 of them, when the permission is there."""
         if self.state is not State.ALLOCATED or not self._is_our_family(peer.ip) or len(data) > 65000:
             return []
+        if self._sent_at <= self.heard_at:
+            self._sent_at = now
         channel = self.channels.number_of(peer)
         if channel is not None:
             return [Transmit(struct.pack("!HH", channel, len(data)) + data)]
@@ -218,8 +184,12 @@ class TurnCore:
                 case _:
                     return self._fail(RelayUnreachable(f"the relay {self._server} does not answer"))
         if self.state is State.ALLOCATED:
-            if min(self.heard_at + KEEPALIVE_AFTER, self._refresh_at) <= now and not self._transactions.waits_for(Refresh):
-                actions.append(self._request(Refresh(), now))
+            if not self._transactions.waits_for(Refresh):
+                if self._keepalive_at <= now:
+                    actions.append(self._request(Refresh(), now))
+            elif self._doubt_at <= now:
+                self._doubt_at = math.inf
+                actions += [Doubtful()] if self.heard_at < self._asked_at else []
             actions += [self._request(CreatePermission(ips), now) for ips in self.permissions.take_due(now)]
             due = self.channels.take_due(now, self._transactions.waits_for(ChannelBind))
             actions += [self._request(ChannelBind(peer, channel), now) for peer, channel in due]
@@ -275,6 +245,8 @@ class TurnCore:
                 return [Released()]
             case Refresh():
                 self._refresh_in(lifetime, now)
+                trip = now - self._asked_at
+                self.round_trip = trip if self.round_trip is None else 0.75 * self.round_trip + 0.25 * trip
                 return []
             case CreatePermission(ips):
                 self.permissions.grant(ips, now)
@@ -343,6 +315,8 @@ class TurnCore:
                     attributes.append((Attribute.REQUESTED_ADDRESS_FAMILY, turn.IPV6_FAMILY))
             case Refresh(release):
                 method = stun.Method.REFRESH
+                patience = min(max(DOUBT_AFTER, 4 * (self.round_trip or 0.0)), DOUBT_AT_MOST_AFTER)
+                self._asked_at, self._doubt_at = now, now + patience
                 if release:
                     attributes.append((Attribute.LIFETIME, bytes(4)))
             case CreatePermission(ips):

@@ -9,17 +9,8 @@ from helper.relay import turn_messages as turn
 from helper.relay.channels import AT_ONCE
 from helper.relay.errors import RelayRefused, RelayUnreachable
 from helper.relay.permissions import BATCH
-from helper.relay.turn_core import (
-    Allocated,
-    Bound,
-    Failed,
-    Received,
-    Released,
-    State,
-    Transmit,
-    TurnCore,
-    Unbound,
-)
+from helper.relay.turn_actions import Allocated, Bound, Doubtful, Failed, Received, Released, Transmit, Unbound
+from helper.relay.turn_core import ANSWER_DUE, DOUBT_AFTER, KEEPALIVE_AFTER, State, TurnCore
 from protocol.addresses import Address
 from protocol.stun import MAGIC_COOKIE
 from tests.unit.helper.relay.turn_script import (

@@ -5,7 +5,8 @@ from typing import Any
 from aioice import stun
 
 from helper.relay import turn_messages as turn
-from helper.relay.turn_core import Action, Allocated, Transmit, TurnCore
+from helper.relay.turn_actions import Action, Allocated, Transmit
+from helper.relay.turn_core import TurnCore
 from protocol.addresses import Address
 
 RELAYED, MAPPED = Address.parse("203.0.113.1:50000"), Address.parse("198.51.100.7:4711")

@@ -1,0 +1,63 @@
+"""Get an allocation from the first of many servers, at the first of its addresses, that gives one."""
+
+import asyncio
+import functools
+from dataclasses import dataclass
+
+from helper.relay import connect
+from helper.relay.errors import RelayUnreachable
+from helper.relay.health import Health
+from helper.relay.race import first_success
+from helper.relay.servers import PREFERENCE, TurnServer
+from helper.relay.session import Mismatch, Owner, Session
+from protocol.addresses import Address
+from protocol.errors import CoveyError
+
+STAGGER = 0.25  # seconds until the next server is tried beside one that has not answered; RFC 8305, section 8
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Attributes:
+    avoided: the host to try last.
+    fingerprint, room, fwmark: as for `Relay` and `Session`.
+    """
+
+    owner: Owner
+    health: Health
+    avoided: str
+    fingerprint: bytes | None
+    room: memoryview
+    fwmark: int
+
+
+async def allocate(servers: tuple[TurnServer, ...], asking: Asking) -> Session:
+    """Raises CoveyError, the most telling of all."""
+    ordered = sorted(servers, key=lambda server: (server.host == asking.avoided, PREFERENCE.index(server.transport)))
+    return await first_success(
+        [functools.partial(_allocate_on, server, asking) for server in ordered], stagger=STAGGER, discard=Session.discard
+    )
+
+
+async def _allocate_on(server: TurnServer, asking: Asking) -> Session:
+    try:
+        addresses = await connect.resolve(server)
+        return await first_success(
+            [functools.partial(_allocate_at, server, address, asking) for address in addresses],
+            stagger=STAGGER,
+            discard=Session.discard,
+        )
+    except CoveyError as error:
+        asking.health.fails(server, str(error), asyncio.get_running_loop().time())
+        raise
+
+
+async def _allocate_at(server: TurnServer, address: Address, asking: Asking) -> Session:
+    for _ in range(2):
+        session = Session(server, asking.owner, asking.room, asking.fwmark)
+        try:
+            await session.open(address, asking.fingerprint)
+        except Mismatch:
+            continue
+        return session
+    raise RelayUnreachable(f"the relay {server} does not let go of an old allocation")
