@@ -121,8 +121,10 @@ class LinkStatus(TypedDict):
 class RelayStatus(TypedDict):
     uri: str
     available: bool
-    transport: str  # udp, tcp or tls
+    transport: str  # udp, tcp or tls; empty while it is not available
     error: str
+    since: str  # when it became available, or ceased to be; empty while it was not tried
+    roundTrip: float  # milliseconds, 0 while unknown
 
 
 class RelaysStatus(TypedDict):

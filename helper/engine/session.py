@@ -255,10 +255,10 @@ class Session:
         """Take up what the server says about STUN and TURN; an empty list leaves things as they are."""
         assert self.parts is not None
         server = self.plan.server
-        if config.stuns:
-            self.parts.network.set_stun_servers(read_stun_servers(config))
-        if config.turns:
-            self.parts.relay.configure(read_turn_servers(config), server.fingerprint)
+        if stun := read_stun_servers(config):
+            self.parts.network.set_stun_servers(stun)
+        if turn := read_turn_servers(config):
+            self.parts.relay.configure(turn, server.fingerprint)
 
     # ---- signal
 

@@ -10,6 +10,7 @@ from helper.engine.verdict import Verdict
 from helper.ice.pair import Pair
 from helper.peer.events import State
 from helper.peer.runner import PeerRunner
+from helper.relay.health import Known
 from helper.relay.relay import Relay
 from helper.settings import Settings
 from helper.warnings import Warning
@@ -51,7 +52,7 @@ def status_document(
             session.management.link if session else None, settings.server.url if settings.server else "", now, wall
         ),
         "signal": _link(session.signalling.link if session else None, "", now, wall),
-        "relays": _relays(parts.relay if parts else None),
+        "relays": _relays(parts.relay if parts else None, wall),
         "ip": str(session.management.address) if session else "",
         "publicKey": own.text,
         "fqdn": session.fqdn if session else "",
@@ -114,17 +115,25 @@ def _link(link: Link | None, url: str, now: float, wall: float) -> api.LinkStatu
     return {"url": link.url or url, "connected": link.is_up, "error": str(link.error or ""), "since": since}
 
 
-def _relays(relay: Relay | None) -> api.RelaysStatus:
-    if relay is None:
-        return {"total": 0, "available": 0, "details": []}
-    server = relay.server
-    detail: api.RelayStatus = {
-        "uri": f"{'turns' if server.transport == 'tls' else 'turn'}:{server.host}:{server.port}" if server else "",
-        "available": relay.relayed_address is not None,
-        "transport": relay.transport or "",
-        "error": str(relay.error or ""),
+def _relays(relay: Relay | None, wall: float) -> api.RelaysStatus:
+    """Every server once, the one in use first, by the way that works or else the preferred one."""
+    used = relay.server if relay is not None and relay.relayed_address is not None else None
+    found = sorted(relay.health.servers, key=lambda known: known.way != used) if relay is not None else []
+    details = [_relay(known, known.way == used, wall) for known in found]
+    return {"total": len(details), "available": sum(detail["available"] for detail in details), "details": details}
+
+
+def _relay(known: Known, is_used: bool, wall: float) -> api.RelayStatus:
+    way = known.way
+    host = f"[{way.host}]" if ":" in way.host else way.host
+    return {
+        "uri": f"{'turns' if way.transport == 'tls' else 'turn'}:{host}:{way.port}",
+        "available": known.is_available or is_used,
+        "transport": way.transport if known.is_available or is_used else "",
+        "error": "" if is_used else known.error,
+        "since": iso(wall + known.since) if known.since else "",
+        "roundTrip": round((known.round_trip or 0.0) * 1000, 1),
     }
-    return {"total": 1, "available": int(detail["available"]), "details": [detail]}
 
 
 def _peer(runner: PeerRunner, session: Session, now: float, wall: float) -> api.PeerStatus:

@@ -81,7 +81,16 @@ def status_document(*peers: PeerStatus, state: str = "Connected") -> StatusDocum
         "relays": {
             "total": 1,
             "available": 1,
-            "details": [{"uri": "turn:203.0.113.9:3478", "available": True, "transport": "udp", "error": ""}],
+            "details": [
+                {
+                    "uri": "turn:203.0.113.9:3478",
+                    "available": True,
+                    "transport": "udp",
+                    "error": "",
+                    "since": "2026-01-01T00:00:00.000Z",
+                    "roundTrip": 12.5,
+                }
+            ],
         },
         "ip": "100.92.0.1/16" if is_up else "",
         "publicKey": "aliceKEY".ljust(43, "A") + "=",

@@ -129,20 +129,46 @@ def test_refreshes_before_the_lifetime_ends_although_data_comes(lifetime: int, r
 
 def test_silence_is_answered_by_a_refresh_and_its_silence_by_giving_up() -> None:
     core = allocated()
-    assert core.deadline == 5.0
-    request = only(core.time_passed(5.0))
+    assert core.deadline == KEEPALIVE_AFTER
+    request = only(core.time_passed(KEEPALIVE_AFTER))
     assert request.message_method == stun.Method.REFRESH
-    core.receive(succeed(request, LIFETIME=600), 5.1)
-    assert core.deadline == 10.1
-    core.time_passed(10.1)
-    actions = [action for tenths in range(102, 140) for action in core.time_passed(tenths / 10)]
+    core.receive(succeed(request, LIFETIME=600), KEEPALIVE_AFTER + 0.25)
+    assert core.round_trip == 0.25
+    again = 2 * KEEPALIVE_AFTER + 0.25
+    assert core.deadline == again
+    core.time_passed(again)
+    actions = [action for tenths in range(1, 40) for action in core.time_passed(again + tenths / 10)]
+    assert actions.count(Doubtful()) == 1
     assert isinstance(actions[-1], Failed)
     assert core.state is State.ENDED
 
 
+def test_a_relay_that_carries_nothing_back_is_asked_soon_and_doubted_long_before_it_is_given_up() -> None:
+    core = allocated()
+    permitted(core)
+    core.heard_at = 10.0
+    core.send(PEER, b"data", 11.0)
+    core.send(PEER, b"data", 11.2)
+    assert core.deadline == 11.0 + ANSWER_DUE
+    assert only(core.time_passed(core.deadline)).message_method == stun.Method.REFRESH
+    actions = [action for tenths in range(1, 10) for action in core.time_passed(11.0 + ANSWER_DUE + tenths / 10)]
+    assert actions.count(Doubtful()) == 1
+    assert not any(isinstance(action, Failed) for action in actions)
+
+
+def test_a_relay_that_carries_something_back_is_not_doubted() -> None:
+    core = allocated()
+    permitted(core)
+    core.heard_at = 10.0
+    core.send(PEER, b"data", 11.0)
+    core.time_passed(11.0 + ANSWER_DUE)
+    core.heard_at = 11.4  # a peer's data, of which the shell tells
+    assert Doubtful() not in core.time_passed(11.0 + ANSWER_DUE + DOUBT_AFTER)
+
+
 def test_an_allocation_that_the_server_forgot_is_lost() -> None:
     core = allocated()
-    (failed,) = core.receive(refuse(only(core.time_passed(5.0)), 437), 5.0)
+    (failed,) = core.receive(refuse(only(core.time_passed(KEEPALIVE_AFTER)), 437), KEEPALIVE_AFTER)
     assert isinstance(failed, Failed)
 
 
@@ -269,18 +295,18 @@ def test_data_indications_count_only_from_permitted_addresses() -> None:
 def test_a_new_password_is_used_from_the_next_request() -> None:
     core = allocated()
     core.offer_credentials("alice", "changed")
-    request = only(core.time_passed(5.0))
+    request = only(core.time_passed(KEEPALIVE_AFTER))
     assert request.check_message_integrity(key_of(request, "changed"))
 
 
 def test_another_user_name_waits_until_the_server_refuses_the_old_one() -> None:
     core = allocated()
     core.offer_credentials("bob", "changed")
-    request = only(core.time_passed(5.0))
+    request = only(core.time_passed(KEEPALIVE_AFTER))
     assert request.attributes["USERNAME"] == "alice"
-    again = only(core.receive(refuse(request, 401, nonce=b"n2", realm="covey"), 5.0))
+    again = only(core.receive(refuse(request, 401, nonce=b"n2", realm="covey"), KEEPALIVE_AFTER))
     assert again.attributes["USERNAME"] == "bob"
-    (failed,) = core.receive(refuse(again, 441), 5.0)
+    (failed,) = core.receive(refuse(again, 441), KEEPALIVE_AFTER)
     assert isinstance(failed, Failed)
 
 
