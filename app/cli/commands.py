@@ -33,6 +33,8 @@ Lazy = Annotated[
     str | None,
     Option("--lazy", "`on`: connect to a peer only while there is traffic. Always so with 100 peers and more.", "on|off"),
 ]
+NoPortMapping = Annotated[bool, Option("--no-port-mapping", "Never ask the router to forward a port to this machine.")]
+PortMapping = Annotated[bool, Option("--port-mapping", "Ask the router for a forwarded port again, where it offers that.")]
 Json = Annotated[bool, Option("--json", "Print JSON, for scripts.")]
 JsonLines = Annotated[bool, Option("--json", "Print events as JSON, one a line, for scripts.")]
 Watch = Annotated[bool, Option("--watch", "Go on showing it as it changes.")]
@@ -67,12 +69,14 @@ class Connection(NamedTuple):
 
 
 class Tuning(NamedTuple):
-    """What `up` sets for this machine, and keeps; 0, `none` and `off` take it back."""
+    """What `up` sets for this machine, and keeps; 0, `none`, `off` and `--port-mapping` take it back."""
 
     keepalive: Keepalive = None
     interface_blacklist: Blacklist = None
     mtu: Mtu = None
     lazy: Lazy = None
+    no_port_mapping: NoPortMapping = False
+    port_mapping: PortMapping = False
 
     @property
     def settings(self) -> dict[str, object]:
@@ -88,6 +92,10 @@ class Tuning(NamedTuple):
             if self.lazy not in ("on", "off"):
                 raise UsageError("The option --lazy is followed by `on` or `off`.")
             found["lazy_connections"] = self.lazy == "on"
+        if self.no_port_mapping and self.port_mapping:
+            raise UsageError("The options --no-port-mapping and --port-mapping exclude each other.")
+        if self.no_port_mapping or self.port_mapping:
+            found["disable_port_mapping"] = self.no_port_mapping
         return found
 
 

@@ -134,8 +134,16 @@ def test_settings_are_read_and_taken_back() -> None:
     assert settings == {"keepalive": 20, "mtu": 0, "interface_blacklist": ["eth1", "vbox*"], "lazy_connections": False}
     assert Tuning(interface_blacklist="none").settings == {"interface_blacklist": []}
     assert Tuning().settings == {}
-    with pytest.raises(UsageError):
-        Tuning(lazy="maybe").settings  # noqa: B018
+    for mistake in (Tuning(lazy="maybe"), Tuning(port_mapping=True, no_port_mapping=True)):
+        with pytest.raises(UsageError):
+            mistake.settings  # noqa: B018
+
+
+@pytest.mark.parametrize(("option", "is_disabled"), [("--no-port-mapping", True), ("--port-mapping", False)])
+def test_port_mapping_is_switched_off_and_on_again(option: str, is_disabled: bool) -> None:
+    reading = read(["up", option], COMMANDS)
+    assert reading is not None
+    assert Tuning(**reading.values).settings == {"disable_port_mapping": is_disabled}
 
 
 @pytest.mark.parametrize("words", [["up"], ["down"], ["status"], ["status", "--json"], ["peers"], ["version"]])
