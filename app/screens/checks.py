@@ -42,7 +42,9 @@ def rows_of(document: Any) -> tuple[str, list[Row]]:
     if not rows:
         return "The helper told nothing.", rows
     if wrong == 0:
-        return "Everything that was checked is all right.", rows
+        summary = document.get("summary")
+        told = _told(summary.get("sentence")) if isinstance(summary, dict) and summary.get("ok") is None else ""
+        return told or "Everything that was checked is all right.", rows
     return f"{wrong} of {len(rows)} checks found something wrong." if wrong > 1 else "One check found something wrong.", rows
 
 

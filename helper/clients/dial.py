@@ -72,6 +72,14 @@ async def connect(server: ServerLocation, *, timeout: float = 10.0) -> grpc.aio.
     return channel
 
 
+async def certificate_of(server: ServerLocation, *, timeout: float) -> bytes:
+    """The certificate (DER) that the server shows now, judged as for `connect`; empty without TLS. Raises as `connect` does."""
+    if not server.tls:
+        return b""
+    *_, trust = await race(server.hosts, server.port, _TlsDialer(server).probe, timeout=timeout)
+    return trust.certificate
+
+
 def _channel(server: ServerLocation, address: Address, trust: Trust | None) -> grpc.aio.Channel:
     target = f"{'ipv6' if address.is_ipv6 else 'ipv4'}:{address}"
     if trust is None:

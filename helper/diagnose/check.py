@@ -15,9 +15,12 @@ class CheckBody(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Check:
+    """`answered`: somebody answered over TCP, be it to say no."""
+
     ok: bool | None
     sentence: str
     next: str = ""
+    answered: bool = False
 
     def body(self, name: str) -> CheckBody:
         return {"id": name, "ok": self.ok, "sentence": self.sentence, "next": self.next}

@@ -1,4 +1,4 @@
-"""The doctor's looks at this machine: interface, port, firewall, other VPNs, names."""
+"""The doctor's looks at this machine: network, interface, port, firewall, other VPNs, names."""
 
 import asyncio
 import contextlib
@@ -10,6 +10,7 @@ import sys
 from helper.diagnose.check import Check
 from helper.diagnose.firewall_rules import Datagram, Ruleset
 from helper.diagnose.patient import Patient
+from helper.engine.local_network import source_for
 
 NFT_TIMEOUT = 3.0  # seconds
 LOOKUP_TIMEOUT = 4.0
@@ -60,6 +61,29 @@ def mtu(patient: Patient) -> Check:
     return Check(
         True, f"Paths to peers carry packets of {known[0]} to {known[-1]} bytes through the tunnel; each is used as it is."
     )
+
+
+async def network(patient: Patient) -> Check:
+    """Whether there is a way out at all. False: none, so nothing else can be told of networks and servers."""
+    if sys.platform != "linux":
+        return Check(None, "Routes are not looked at on this system.")
+    from helper.netmon.linux import take_snapshot
+
+    try:
+        found = await take_snapshot(frozenset({patient.interface}))
+    except OSError as error:
+        return Check(None, f"Routes can't be looked at: {error}.")
+    hosts = patient.server.hosts if patient.server is not None else ()
+    if found.default_routes:
+        interfaces = dict.fromkeys(route.interface for route in found.default_routes)
+        return Check(True, f"This machine's way out leads over {', '.join(interfaces)}.")
+    if any(source_for(ipaddress.ip_address(host)) for host in hosts if _is_literal(host)):
+        return Check(True, "There is no default route; the server is reached without one.")
+    if found.addresses:
+        shown = ", ".join(sorted(f"{one.interface} {one.ip}" for one in found.addresses)[:4])
+        step = "Ask the network for its router: reconnect the Wi-Fi or cable, or see `ip route`."
+        return Check(False, f"This machine has an address ({shown}) but no default route, so it reaches no server.", step)
+    return Check(False, "This machine has no network.", "Plug in a cable or join a Wi-Fi; Covey goes on by itself.")
 
 
 async def names(patient: Patient) -> Check:

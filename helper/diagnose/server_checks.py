@@ -1,4 +1,4 @@
-"""The doctor's looks at the servers: management, signal, STUN, TURN by each transport, clock, captive portals."""
+"""The doctor's looks at the servers: management, signal, STUN, TURN by each transport."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import ipaddress
 import socket
-import time
 from collections.abc import Iterable, Sequence
 from typing import cast
 
@@ -17,12 +16,11 @@ from helper.clients.failures import losses_told
 from helper.diagnose.check import Check, milliseconds
 from helper.diagnose.nat import NatKind, family_kind
 from helper.diagnose.patient import Patient
-from helper.diagnose.web import ask_plainly, ask_server
 from helper.engine.local_network import source_for
 from helper.relay.connect import pinned_context, resolve, trusting_context
 from helper.relay.servers import TurnServer
 from protocol.addresses import Address, IPAddress
-from protocol.errors import CoveyError
+from protocol.errors import CoveyError, ServerUnreachable
 from protocol.generated.management_pb2 import Empty
 from protocol.generated.management_pb2_grpc import ManagementServiceStub
 from protocol.join_link import ServerLocation
@@ -32,7 +30,6 @@ CONNECT_TIMEOUT = 5.0  # seconds
 TURN_TIMEOUT = 4.0  # seconds for each server and transport
 MAX_TURN = 12  # servers and transports
 RETRIES = (0.2, 0.4, 0.8, 1.6)  # seconds between questions over UDP
-RIGHT = 60.0  # seconds that the clock may be off
 NOT_JOINED = Check(None, "There is no server yet that could be asked.")
 
 
@@ -47,11 +44,12 @@ async def management(server: ServerLocation | None) -> Check:
                 began = loop.time()
                 with losses_told(server.url):
                     await ManagementServiceStub(channel).GetServerKey(Empty())
-                return Check(True, f"The management server {server.url} answers in {milliseconds(loop.time() - began)}.")
+                took = milliseconds(loop.time() - began)
+                return Check(True, f"The management server {server.url} answers in {took}.", answered=True)
             finally:
                 await channel.close()
     except CoveyError as error:
-        return Check(False, f"The management server can't be used: {error}.", error.hint)
+        return Check(False, f"The management server can't be used: {error}.", error.hint, answered=_answered(error))
     except TimeoutError:
         return Check(False, f"The management server {server.url} does not answer.", CoveyError.hint)
 
@@ -67,38 +65,18 @@ async def signal(patient: Patient) -> Check:
         took = loop.time() - began
         await channel.close()
     except CoveyError as error:
-        return Check(False, f"The signal server can't be used: {error}.", error.hint)
+        return Check(False, f"The signal server can't be used: {error}.", error.hint, answered=_answered(error))
     link = patient.status["signal"]
     if patient.is_up and not link["connected"]:
         step = "It is tried again by itself; `covey events` tells when it was lost."
-        return Check(False, f"The signal server {server.url} takes connections, but ours is not open: {link['error']}.", step)
-    return Check(True, f"The signal server {server.url} takes a connection within {milliseconds(took)}.")
+        why = f": {link['error']}" if link["error"] else ""
+        sentence = f"The signal server {server.url} takes connections, but ours is not open{why}."
+        return Check(False, sentence, step, answered=True)
+    return Check(True, f"The signal server {server.url} takes a connection within {milliseconds(took)}.", answered=True)
 
 
-async def clock(server: ServerLocation | None) -> Check:
-    if server is None:
-        return NOT_JOINED
-    try:
-        async with asyncio.timeout(CONNECT_TIMEOUT):
-            began = time.time()
-            theirs = (await ask_server(server)).time
-            here = (began + time.time()) / 2
-    except (OSError, ValueError, TimeoutError):
-        theirs = None
-    if theirs is None:
-        return Check(None, "The server does not tell the time, so the clock can't be compared.")
-    ahead = here - (theirs + 0.5)  # its seconds are whole
-    if abs(ahead) <= RIGHT:
-        return Check(True, "The clock is right, within a second or two of the server's." if abs(ahead) < 3 else _off(ahead))
-    return Check(False, _off(ahead), "Set it: `timedatectl set-ntp true`.")
-
-
-def _off(ahead: float) -> str:
-    seconds = abs(ahead)
-    unit, length = next(
-        (one for one in (("days", 86400), ("hours", 3600), ("minutes", 60)) if seconds >= 2 * one[1]), ("seconds", 1)
-    )
-    return f"The clock is {seconds / length:.0f} {unit} {'ahead of' if ahead > 0 else 'behind'} the server's."
+def _answered(error: CoveyError) -> bool:
+    return not isinstance(error, ServerUnreachable)
 
 
 # ---- UDP
@@ -131,23 +109,30 @@ async def nat_of(servers: Sequence[Address], own: Iterable[IPAddress]) -> tuple[
     return best, trips
 
 
-def udp(trips: dict[Address, float | None]) -> Check:
+def udp(trips: dict[Address, float | None], answered: bool) -> Check:
+    """`answered`: some server answers over TCP. Where none does, silence over UDP says nothing about this network."""
     if not trips:
-        return Check(None, "No STUN server is known that could show whether UDP passes.")
+        return Check(None, "No STUN server is known, or there is no route to one, that could show whether UDP passes.")
     if any(took is not None for took in trips.values()):
         return Check(True, "UDP passes in and out of this network.")
+    if not answered:
+        sentence = "No server answers, neither over UDP nor over TCP, so whether this network lets UDP out can't be told."
+        return Check(None, sentence, "See the check `management`: when the server answers again, this can be judged.")
     step = "Ask who runs this network to let UDP out; until then all goes by the relay over TCP and is slower."
-    return Check(False, "No UDP comes back from any server: this network blocks it, or the servers are off.", step)
+    return Check(False, "No UDP comes back from any server, though they answer over TCP: this network blocks it.", step)
 
 
-def stun_servers(trips: dict[Address, float | None]) -> Check:
+def stun_servers(trips: dict[Address, float | None], answered: bool) -> Check:
     if not trips:
         return Check(None, "No STUN server is known, or there is no route to one.")
     told = ", ".join(
         f"{server} {'does not answer' if took is None else 'answers in ' + milliseconds(took)}" for server, took in trips.items()
     )
-    is_any = any(took is not None for took in trips.values())
-    return Check(is_any, f"STUN: {told}.", "" if is_any else "Is UDP blocked here? Is the server's UDP port 3478 open?")
+    if any(took is not None for took in trips.values()):
+        return Check(True, f"STUN: {told}.")
+    closed = "Is UDP blocked here? Is the server's UDP port 3478 open?"
+    off = "The server does not answer over TCP either: is it running?"
+    return Check(False, f"STUN: {told}.", closed if answered else off)
 
 
 # ---- TURN
@@ -166,7 +151,8 @@ async def turn(servers: Sequence[TurnServer], fingerprint: bytes | None) -> Chec
     is_any = any(one is not None for one in took)
     step = "Without a relay only direct paths work. Are the server's ports 3478 (UDP, TCP) and 443 (TCP) open to this network?"
     shown = "; ".join(f"{host} by {', '.join(ways)}" for host, ways in told.items())
-    return Check(is_any, f"Relay: {shown}.", "" if is_any else step)
+    answered = any(one is not None and server.transport != "udp" for server, one in zip(routed, took, strict=True))
+    return Check(is_any, f"Relay: {shown}.", "" if is_any else step, answered)
 
 
 def _may_reach(server: TurnServer) -> bool:
@@ -238,23 +224,3 @@ async def _ask_by_stream(
         return loop.time() - began if head[8:HEADER_LENGTH] == transaction else None
     finally:
         writer.transport.abort()
-
-
-# ---- captive portals
-
-
-async def captive_portal(server: ServerLocation | None, reached: bool) -> Check:
-    """Where the server is out of reach: does something else answer in its place, as the login pages of hotels do?"""
-    if reached:
-        return Check(True, "No login page of a network is in the way.")
-    if server is None:
-        return NOT_JOINED
-    try:
-        async with asyncio.timeout(2):
-            head = await ask_plainly(server.hosts[0])
-    except (OSError, ValueError, TimeoutError):
-        return Check(None, "No login page of a network answers in the server's place.")
-    step = "Open any page in a browser and sign in to this network; Covey goes on by itself."
-    if head.code in (301, 302, 303, 307, 308, 511):
-        return Check(False, "This network answers in the server's place and wants you to sign in first.", step)
-    return Check(None, "Something answers on the server's port 80; a network that wants you to sign in would do so.", step)

@@ -3,13 +3,18 @@
 import asyncio
 import hashlib
 import hmac
+import ipaddress
 import ssl
+from collections.abc import Iterable
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
+from helper.engine.local_network import source_for
+from protocol.addresses import IPAddress
 from protocol.join_link import ServerLocation, bracketed
 
 MAX_HEAD = 16 * 1024  # bytes
+HOSTS, HOST_TIMEOUT = 3, 2.0  # of one server that are asked one after the other, and seconds for each
 
 
 class Head(NamedTuple):
@@ -27,13 +32,30 @@ class Head(NamedTuple):
             return None
 
 
-async def ask_server(server: ServerLocation) -> Head:
-    """What the server answers a browser. Raises OSError or ValueError, also for another certificate than its own."""
+async def ask_server(server: ServerLocation, *, verify: bool = True) -> Head:
+    """What the server answers a browser. Raises OSError or ValueError, also for another certificate than its own.
+
+    `verify`: False takes any certificate where none is pinned; what is said then may be anybody's word.
+    """
     context = None
     if server.tls:
-        context = ssl.create_default_context() if server.fingerprint is None else _unverified()
+        context = ssl.create_default_context() if verify and server.fingerprint is None else _unverified()
         context.set_alpn_protocols(["http/1.1"])
-    return await _ask(server.hosts[0], server.port, context, server.fingerprint)
+    trouble: OSError | ValueError = OSError("there is no way to the server")
+    for host in reachable(server.hosts)[:HOSTS]:
+        try:
+            async with asyncio.timeout(HOST_TIMEOUT):
+                return await _ask(host, server.port, context, server.fingerprint)
+        except ssl.SSLCertVerificationError:
+            raise
+        except (OSError, ValueError) as error:
+            trouble = error
+    raise trouble
+
+
+def reachable(hosts: Iterable[str]) -> list[str]:
+    """Names, and those addresses that there is a route to."""
+    return [host for host in hosts if (ip := _literal(host)) is None or source_for(ip) is not None]
 
 
 async def ask_plainly(host: str, port: int = 80) -> Head:
@@ -69,6 +91,13 @@ def _read(text: str) -> Head:
         if colon:
             fields.setdefault(name.strip().lower(), value.strip())
     return Head(int(code[:3]), fields)
+
+
+def _literal(host: str) -> IPAddress | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
 
 
 def _unverified() -> ssl.SSLContext:

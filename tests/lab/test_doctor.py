@@ -34,16 +34,18 @@ def test_the_doctor_tells_which_nat_it_is(lab: Lab, nat: Nat) -> None:
     else:
         assert (document["nat"]["mapping"], document["nat"]["filtering"]) == (nat.mapping, nat.filtering), document
         assert code == 0, checks
-    for name in ("helper", "signed-in", "interface", "port", "management", "signal", "clock"):
+    for name in ("helper", "signed-in", "interface", "port", "network", "management", "signal", "certificate", "clock"):
         assert checks[name]["ok"] is True, checks[name]
 
     if nat is PORT_RESTRICTED:  # once is enough: the server is gone, then the helper
         server.stop()
         code, document, checks = doctor(alice)
         assert code == 1
-        for name in ("management", "signal", "stun", "turn", "udp"):
+        for name in ("management", "signal", "stun", "turn"):
             assert checks[name]["ok"] is False, checks[name]
             assert checks[name]["next"]
+        assert checks["udp"]["ok"] is None, "the server is away, the network is not to blame"
+        assert checks["network"]["ok"] is True, checks["network"]
         assert checks["helper"]["ok"] is True
         alice.stop()
         code, document, checks = doctor(alice)

@@ -44,7 +44,10 @@ def test_without_a_helper_it_says_so_and_looks_at_the_rest(tmp_path: Path, capsy
     assert "covey-helper" in helper["next"]
 
 
-def test_all_well_is_zero(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(doctor, "ask", lambda socket, call: {**DOCUMENT, "checks": DOCUMENT["checks"][::2]})
+def test_nothing_wrong_is_zero_and_the_helper_has_the_last_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = {"ok": None, "sentence": "The tunnel is down."}
+    monkeypatch.setattr(doctor, "ask", lambda socket, call: {**DOCUMENT, "checks": DOCUMENT["checks"][::2], "summary": summary})
     assert examine("/nowhere", as_json=False) == 0
-    assert capsys.readouterr().out.endswith("All is well.\n")
+    assert capsys.readouterr().out.endswith("\nThe tunnel is down.\n")
