@@ -108,6 +108,10 @@ class TurnService:
             stream.abort()
             self._connections -= 1
 
+    def bar(self, user_ids: frozenset[str]) -> None:
+        """Serve these users no more, from now on; whom an earlier call barred and this one doesn't is served again."""
+        self._carry_out(self._core.bar(user_ids))
+
     async def _read_own_addresses(self) -> None:
         try:
             self._core.policy.own_addresses = frozenset(await asyncio.to_thread(self._config.own_addresses))

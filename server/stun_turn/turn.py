@@ -7,10 +7,8 @@
 ChannelData on a path (OpenPath, ClosePath) need not come through here: the sockets may carry it on their own.
 """
 
-import hmac
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from protocol.addresses import Address, IPAddress
 from protocol.stun import Attribute
@@ -19,9 +17,7 @@ from server.stun_turn.actions import Action, ClosePath, CloseRelay, OpenPath, Op
 from server.stun_turn.allocations import (
     CHANNEL_LIFETIME,
     CHANNELS,
-    DEFAULT_LIFETIME,
     MAX_CHANNELS,
-    MAX_LIFETIME,
     MAX_PERMISSIONS,
     PERMISSION_LIFETIME,
     Allocation,
@@ -30,31 +26,17 @@ from server.stun_turn.allocations import (
     ClientId,
     PortPool,
 )
+from server.stun_turn.answer_rate import AnswerRate
+from server.stun_turn.authentication import Authentication, Request
 from server.stun_turn.codec import Class, Message, Method
 from server.stun_turn.config import TurnConfig
-from server.stun_turn.credentials import Nonces, User, parse_username, password_for
 from server.stun_turn.discovery import SOFTWARE, Discovery
 from server.stun_turn.peers import PeerPolicy
+from server.stun_turn.requests import Refused, check_known, ip_version, lifetime_of, peers_of, unknown_attributes
 
-CREDENTIAL_GRACE = 86400.0  # seconds that an expired username may go on with the peers it has; ours
 PORTS_TRIED = 8  # relay ports that may turn out to be taken by others before we say 508; ours
 MAX_PAYLOAD = 65000  # bytes in one Data indication
 UDP_PROTOCOL = 17  # REQUESTED-TRANSPORT
-KNOWN = frozenset(Attribute)
-
-
-class _Refused(Exception):
-    def __init__(self, code: int, *attributes: tuple[int, bytes], key: bytes | None = None) -> None:
-        super().__init__(code)
-        self.code, self.attributes, self.key = code, attributes, key
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    message: Message
-    client: ClientId
-    user: User
-    key: bytes
 
 
 class TurnServer:
@@ -66,7 +48,8 @@ class TurnServer:
         self.discovery = Discovery()
         self._config = config
         self.policy = PeerPolicy(config)
-        self._nonces = Nonces(config.secret, config.nonce_lifetime)
+        self._authentication = Authentication(config)
+        self._answer_rate = AnswerRate()
         self._ports = {version: PortPool(*config.relay_ports) for version in (4, 6)}
 
     def handle(self, data: bytes, client: ClientId, now: float) -> list[Action]:
@@ -83,20 +66,22 @@ class TurnServer:
             return []
         try:
             if message.method == Method.BINDING:
-                return self._binding(message, client)
+                return self._binding(message, client) if self._answer_rate.allows(client, now) else []
             if message.method not in _HANDLERS:
                 return []
-            request = self._authenticate(message, client, now)
+            wall = now + self.clock_offset
+            request = self._authentication.check(message, client, self.allocations.get(client), now, wall)
             try:
-                _check_known(message)
+                check_known(message)
                 return _HANDLERS[message.method](self, request, now)
             except ValueError:
-                raise _Refused(400, key=request.key) from None
-            except _Refused as refused:
+                raise Refused(400, key=request.key) from None
+            except Refused as refused:
                 refused.key = request.key
                 raise
-        except _Refused as refused:
-            return [self._error(message, client, refused)]
+        except Refused as refused:
+            is_counted = refused.key is not None or message.method == Method.BINDING
+            return [self._error(message, client, refused)] if is_counted or self._answer_rate.allows(client, now) else []
 
     def handle_relayed(self, allocation: Allocation, data: bytes, peer: Address, now: float) -> list[Action]:
         """Take in one datagram that a peer sent to a relayed address."""
@@ -134,7 +119,7 @@ class TurnServer:
             return [OpenRelay(allocation)]
         self._give_back_tried(allocation)
         request = Message(Method.ALLOCATE, Class.REQUEST, allocation.transaction_id)
-        return [self._error(request, allocation.client, _Refused(508, key=allocation.key))]
+        return [self._error(request, allocation.client, Refused(508, key=allocation.key))]
 
     def disconnect(self, client: ClientId) -> list[Action]:
         """A stream has ended, and with it its allocation."""
@@ -152,115 +137,86 @@ class TurnServer:
                 actions += self._changed(allocation)
         return actions
 
+    def bar(self, user_ids: frozenset[str]) -> list[Action]:
+        """Serve these users no more, and all others: their allocations end now, their requests are forbidden from now on."""
+        self._authentication.barred = user_ids
+        ended = [allocation for allocation in self.allocations if allocation.user.user_id in user_ids]
+        return [action for allocation in ended for action in self._delete(allocation)]
+
     def next_deadline(self) -> float | None:
         return self.allocations.next_deadline()
 
     # -- requests ------------------------------------------------------------------------------------------------------
 
-    def _authenticate(self, message: Message, client: ClientId, now: float) -> _Request:
-        """RFC 8489, section 9.2.4."""
-        wall = now + self.clock_offset
-        challenge = (
-            (Attribute.REALM, self._config.realm.encode()),
-            (Attribute.NONCE, self._nonces.make(_tuple_bytes(client), wall)),
-        )
-        if message.integrity is None:
-            raise _Refused(401, *challenge)
-        username, nonce = message.get(Attribute.USERNAME), message.get(Attribute.NONCE)
-        if username is None or nonce is None or message.get(Attribute.REALM) is None:
-            raise _Refused(400)
-        if not self._nonces.holds(nonce, _tuple_bytes(client), wall):
-            raise _Refused(438, *challenge)
-        try:
-            name = username.decode()
-            user = parse_username(name)
-        except ValueError:
-            raise _Refused(401, *challenge) from None
-        key = codec.integrity_key(name, self._config.realm, password_for(self._config.secret, name))
-        if not hmac.compare_digest(codec.integrity_of(message.signed, key), message.integrity):
-            raise _Refused(401, *challenge)
-        if user.expiry <= wall and not (wall < user.expiry + CREDENTIAL_GRACE and self._only_goes_on(message, client, now)):
-            raise _Refused(401, *challenge)
-        return _Request(message, client, user, key)
-
-    def _only_goes_on(self, message: Message, client: ClientId, now: float) -> bool:
-        """Whether the request asks for nothing that the client does not have yet."""
-        allocation = self.allocations.get(client)
-        try:
-            known = all(allocation is None or allocation.has_permission(peer.ip, now) for peer in _peers(message))
-        except ValueError:
-            return False
-        return known and message.method != Method.ALLOCATE
-
     def _binding(self, message: Message, client: ClientId) -> list[Action]:
-        _check_known(message)
+        check_known(message)
         answer = self.discovery.answer(message, client)
         if answer is None:
-            raise _Refused(420, (Attribute.UNKNOWN_ATTRIBUTES, Attribute.CHANGE_REQUEST.to_bytes(2, "big")))
+            raise Refused(420, (Attribute.UNKNOWN_ATTRIBUTES, Attribute.CHANGE_REQUEST.to_bytes(2, "big")))
         return [SendToClient(*answer)]
 
-    def _allocate(self, request: _Request, now: float) -> list[Action]:
+    def _allocate(self, request: Request, now: float) -> list[Action]:
         """RFC 8656, section 7.2."""
         message = request.message
         if existing := self.allocations.get(request.client):
             if existing.transaction_id == message.transaction_id and existing.key == request.key:
                 return [SendToClient(request.client, existing.response)]
-            raise _Refused(437)
+            raise Refused(437)
         transport = message.get(Attribute.REQUESTED_TRANSPORT)
         if transport is None or len(transport) != 4:
             raise ValueError("REQUESTED-TRANSPORT is missing")
         if transport[0] != UDP_PROTOCOL:
-            raise _Refused(442)
+            raise Refused(442)
         even, token = message.get(Attribute.EVEN_PORT), message.get(Attribute.RESERVATION_TOKEN)
         family, additional = message.get(Attribute.REQUESTED_ADDRESS_FAMILY), message.get(Attribute.ADDITIONAL_ADDRESS_FAMILY)
         if (token is not None and (even is not None or family is not None)) or (additional is not None and family is not None):
             raise ValueError("these attributes exclude each other")
-        version = _ip_version(family) if family is not None else 4
+        version = ip_version(family) if family is not None else 4
         public = next((ip for ip in self._public_for(request.client) if ip.version == version), None)
         if public is None:
-            raise _Refused(440)
+            raise Refused(440)
         is_full = self.allocations.held_by(request.user) >= self._config.user_quota
         if is_full and not request.user.user_id:
-            raise _Refused(486)
+            raise Refused(486)
         reserve_next = even is not None and even[:1] >= b"\x80"
         full = len(self.allocations) >= self._config.total_quota
         port = None if full or token is not None or reserve_next else self._ports[version].take(even=even is not None)
         if port is None:
-            raise _Refused(508)
+            raise Refused(508)
         allocation = Allocation(
-            request.client, request.user, Address(public, port), _lifetime(message), message.transaction_id, request.key
+            request.client, request.user, Address(public, port), lifetime_of(message), message.transaction_id, request.key
         )
         if additional is not None:  # one relayed address an allocation: the second is refused politely (section 18.11)
             allocation.extra.append((Attribute.ADDRESS_ERROR_CODE, b"\x02" + codec.pack_error(440)[1:]))
         return [*(self._delete(self.allocations.forsaken_by(request.user)) if is_full else []), OpenRelay(allocation)]
 
-    def _refresh(self, request: _Request, now: float) -> list[Action]:
+    def _refresh(self, request: Request, now: float) -> list[Action]:
         allocation = self._owned(request)
         family = request.message.get(Attribute.REQUESTED_ADDRESS_FAMILY)
-        if family is not None and _ip_version(family) != allocation.relayed.ip.version:
-            raise _Refused(443)
+        if family is not None and ip_version(family) != allocation.relayed.ip.version:
+            raise Refused(443)
         asked = request.message.get(Attribute.LIFETIME)
         if asked is not None and codec.unpack_integer(asked) == 0:
             return [*self._delete(allocation), self._success(request, (Attribute.LIFETIME, bytes(4)))]
-        lifetime = _lifetime(request.message)
+        lifetime = lifetime_of(request.message)
         allocation.expires = now + lifetime
         self.allocations.schedule(allocation)
         return [self._success(request, (Attribute.LIFETIME, lifetime.to_bytes(4, "big")))]
 
-    def _create_permission(self, request: _Request, now: float) -> list[Action]:
+    def _create_permission(self, request: Request, now: float) -> list[Action]:
         allocation = self._owned(request)
-        peers = _peers(request.message)
+        peers = peers_of(request.message)
         if not peers:
             raise ValueError("XOR-PEER-ADDRESS is missing")
         for peer in peers:
             self._check_peer(allocation, peer)
         if len(allocation.permissions.keys() | {peer.ip for peer in peers}) > MAX_PERMISSIONS:
-            raise _Refused(508)
+            raise Refused(508)
         for peer in peers:
             allocation.permissions[peer.ip] = now + PERMISSION_LIFETIME
         return [*self._changed(allocation), self._success(request)]
 
-    def _channel_bind(self, request: _Request, now: float) -> list[Action]:
+    def _channel_bind(self, request: Request, now: float) -> list[Action]:
         """RFC 8656, section 12.2. The permission comes with it."""
         allocation = self._owned(request)
         number_value, peer_value = request.message.get(Attribute.CHANNEL_NUMBER), request.message.get(Attribute.XOR_PEER_ADDRESS)
@@ -273,11 +229,11 @@ class TurnServer:
             raise ValueError("the channel or the peer is bound otherwise")
         self._check_peer(allocation, peer)
         if not self.policy.reaches(peer):
-            raise _Refused(403)
+            raise Refused(403)
         if bound is None and len(allocation.channels) >= MAX_CHANNELS:
-            raise _Refused(508)
+            raise Refused(508)
         if peer.ip not in allocation.permissions and len(allocation.permissions) >= MAX_PERMISSIONS:
-            raise _Refused(508)
+            raise Refused(508)
         allocation.channels[number] = Channel(peer, now + CHANNEL_LIFETIME)
         allocation.numbers[peer] = number
         allocation.permissions[peer.ip] = now + PERMISSION_LIFETIME
@@ -288,7 +244,7 @@ class TurnServer:
     def _send_indication(self, message: Message, client: ClientId, now: float) -> list[Action]:
         allocation = self.allocations.get(client)
         peer_value, data = message.get(Attribute.XOR_PEER_ADDRESS), message.get(Attribute.DATA)
-        if allocation is None or peer_value is None or data is None or _unknown(message):
+        if allocation is None or peer_value is None or data is None or unknown_attributes(message):
             return []
         try:
             peer = codec.unpack_xor_address(peer_value, message.transaction_id)
@@ -315,19 +271,19 @@ class TurnServer:
         """Our public addresses, the one that the client itself uses first."""
         return sorted(self._config.public_addresses, key=lambda ip: ip != client.local.ip)
 
-    def _owned(self, request: _Request) -> Allocation:
+    def _owned(self, request: Request) -> Allocation:
         allocation = self.allocations.get(request.client)
         if allocation is None:
-            raise _Refused(437)
+            raise Refused(437)
         if allocation.user.user_id != request.user.user_id:
-            raise _Refused(441)
+            raise Refused(441)
         return allocation
 
     def _check_peer(self, allocation: Allocation, peer: Address) -> None:
         if peer.ip.version != allocation.relayed.ip.version:
-            raise _Refused(443)
+            raise Refused(443)
         if not self.policy.permits(peer.ip):
-            raise _Refused(403)
+            raise Refused(403)
 
     def _changed(self, allocation: Allocation) -> list[Action]:
         """Tell the sockets which paths came and went."""
@@ -349,50 +305,18 @@ class TurnServer:
             self._ports[allocation.relayed.ip.version].give_back(port)
         allocation.tried_ports.clear()
 
-    def _success(self, request: _Request, *attributes: tuple[int, bytes]) -> SendToClient:
+    def _success(self, request: Request, *attributes: tuple[int, bytes]) -> SendToClient:
         response = Message(request.message.method, Class.SUCCESS, request.message.transaction_id, list(attributes))
         return SendToClient(request.client, codec.build(response, request.key))
 
-    def _error(self, request: Message, client: ClientId, refused: _Refused) -> SendToClient:
+    def _error(self, request: Message, client: ClientId, refused: Refused) -> SendToClient:
         response = Message(request.method, Class.ERROR, request.transaction_id)
         response.add(Attribute.ERROR_CODE, codec.pack_error(refused.code))
         response.attributes += refused.attributes
         return SendToClient(client, codec.build(response, refused.key))
 
 
-def _tuple_bytes(client: ClientId) -> bytes:
-    return f"{client.protocol} {client.remote} {client.local}".encode()
-
-
-def _ip_version(family: bytes) -> int:
-    """REQUESTED-ADDRESS-FAMILY and its kin: 1 is IPv4, 2 is IPv6. Raises ValueError for a wrong length."""
-    if len(family) != 4:
-        raise ValueError("an address family is four bytes")
-    if family[0] not in (1, 2):
-        raise _Refused(440)
-    return 4 if family[0] == 1 else 6
-
-
-def _peers(message: Message) -> list[Address]:
-    return [codec.unpack_xor_address(value, message.transaction_id) for value in message.all(Attribute.XOR_PEER_ADDRESS)]
-
-
-def _lifetime(message: Message) -> int:
-    """What we grant, in seconds: never less than the default, never more than an hour (RFC 8656, section 7.2)."""
-    asked = message.get(Attribute.LIFETIME)
-    return min(max(codec.unpack_integer(asked) if asked is not None else 0, DEFAULT_LIFETIME), MAX_LIFETIME)
-
-
-def _unknown(message: Message) -> list[int]:
-    return [kind for kind, _ in message.attributes if kind < 0x8000 and kind not in KNOWN]
-
-
-def _check_known(message: Message) -> None:
-    if unknown := _unknown(message):
-        raise _Refused(420, (Attribute.UNKNOWN_ATTRIBUTES, b"".join(kind.to_bytes(2, "big") for kind in unknown)))
-
-
-_HANDLERS: dict[int, Callable[[TurnServer, _Request, float], list[Action]]] = {
+_HANDLERS: dict[int, Callable[[TurnServer, Request, float], list[Action]]] = {
     Method.ALLOCATE: TurnServer._allocate,
     Method.REFRESH: TurnServer._refresh,
     Method.CREATE_PERMISSION: TurnServer._create_permission,

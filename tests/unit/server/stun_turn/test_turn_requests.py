@@ -6,7 +6,7 @@ import pytest
 from protocol.addresses import Address
 from protocol.stun import Attribute
 from server.stun_turn import codec
-from server.stun_turn.actions import OpenRelay, SendToClient
+from server.stun_turn.actions import CloseRelay, OpenRelay, SendToClient
 from server.stun_turn.allocations import MAX_CHANNELS, MAX_PERMISSIONS
 from server.stun_turn.codec import Class, Message, Method
 from server.stun_turn.credentials import make_credentials
@@ -288,3 +288,19 @@ def test_an_allocation_has_so_many_permissions_and_those_go_on(client: CoreClien
     assert {permit(*range(n, n + 64)) for n in range(0, MAX_PERMISSIONS, 64)} == {0}
     assert permit(0, MAX_PERMISSIONS) == 508
     assert permit(0, 1) == 0
+
+
+def test_a_barred_user_loses_its_allocation_at_once_and_gets_no_other_until_it_is_let_in_again() -> None:
+    server = TurnServer(config())
+    alice, bob = CoreClient(server, user="alice"), CoreClient(server, user="bob", port=40001)
+    alice.allocate()
+    bob.allocate()
+
+    ended = server.bar(frozenset({"alice"}))
+    assert [type(action) for action in ended] == [CloseRelay]
+    assert alice.error(Method.REFRESH) == 403
+    assert alice.error(Method.ALLOCATE, UDP) == 403
+    assert bob.error(Method.REFRESH) == 0
+
+    server.bar(frozenset())
+    alice.allocate()
