@@ -11,6 +11,7 @@ from helper.engine.link import Link
 from helper.engine.local_network import LocalNetwork
 from helper.engine.network_map import read_address
 from helper.engine.plan import Plan
+from helper.engine.server_watch import ServerWatch
 from helper.engine.verdict import Facts, Verdict, verdict
 from helper.engine.warning_rules import Circumstances
 from helper.ice.candidates import Candidate, is_routed
@@ -54,6 +55,7 @@ class Outlook:
         self._plan, self._streams, self._peers = plan, streams, peers
         self._loop = asyncio.get_running_loop()
         self._overlay, self.others = read_address(plan.login.peerConfig).network, Others()
+        self._server = ServerWatch(plan.server, streams[0], network)
         self._judged = -math.inf, False
         self._began = self._relay_lost = self._loop.time()
 
@@ -108,7 +110,8 @@ class Outlook:
         )
 
     async def look_around(self) -> None:
-        """See what else runs on this machine. Raises OSError."""
+        """See what else runs on this machine, and what is behind a trouble with the server. Raises OSError."""
+        self._server.look(time.time())
         self.others = await look(self._plan.name, self._overlay, self._network.snapshot)
 
     def circumstances(self) -> Circumstances:
@@ -137,6 +140,9 @@ class Outlook:
             displaced=self._plan.displaced,
             needs_paths=any(one.path is None or one.path.relays for one in states),
             session_ends_in=None if ends is None else ends - time.time(),
+            has_portal=self._server.has_portal,
+            server_clock=self._server.clock_ahead,
+            certificate=self._server.ends_soon(time.time()),
         )
 
     @property

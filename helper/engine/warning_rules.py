@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from helper.diagnose.clock import RIGHT, exactly
+from helper.diagnose.portal import STEP as PORTAL
 from helper.engine.verdict import CLOCK_LEEWAY, span
 from helper.netmon.others import Others
 
@@ -31,6 +33,9 @@ class Circumstances:
         displaced: who took WireGuard's former port; empty: nobody.
         needs_paths: some peer has no direct path.
         session_ends_in: seconds until the person has to sign in again; None: never.
+        has_portal: the network wants people to sign in before it lets them out.
+        server_clock: seconds that ours is ahead of the server's, where that keeps us from it; None: it does not.
+        certificate: what is to be said of the server's certificate, and what to do; None: nothing.
     """
 
     has_network: bool = True
@@ -46,11 +51,14 @@ class Circumstances:
     displaced: str = ""
     needs_paths: bool = False
     session_ends_in: float | None = None
+    has_portal: bool = False
+    server_clock: float | None = None
+    certificate: tuple[str, str] | None = None
 
 
 def warnings_of(now: Circumstances) -> list[Notice]:
     """All that are in force. Their words change only with what they say, not by the second."""
-    found = _network(now) + _clock(now.clocks) + _others(now)
+    found = _network(now) + (_server_clock(now.server_clock) or _clock(now.clocks)) + _others(now)
     if now.displaced:
         sentence = f"{now.displaced}, so WireGuard uses port {now.port}; rules of a firewall for the former one do not fit."
         found.append(Notice("port-changed", sentence, "Change the rules to fit, or fix a port in the settings of the tray."))
@@ -63,6 +71,11 @@ def _network(now: Circumstances) -> list[Notice]:
     if not now.has_network:
         return [Notice("no-network", "This machine has no network.", "Plug in a cable or join a Wi-Fi; Covey goes on by itself.")]
     found: list[Notice] = []
+    if now.has_portal:
+        sentence = "This network wants you to sign in first: a page of its own answers in the server's place."
+        found.append(Notice("captive-portal", sentence, PORTAL))
+    if now.certificate is not None:
+        found.append(Notice("certificate-expires-soon", *now.certificate))
     if now.management_down > GRACE:
         sentence = (
             "The management server can't be reached. Tunnels stay up; new machines and changes are not seen until it is back."
@@ -83,6 +96,15 @@ def _network(now: Circumstances) -> list[Notice]:
         sentence = f"The list of machines is about {span(now.map_age)} old; the server has not been reached since."
         found.append(Notice("map-saved-old", sentence, DOCTOR))
     return found
+
+
+def _server_clock(ahead: float | None) -> list[Notice]:
+    """The server's certificate is refused, and our clock differs from the server's."""
+    if ahead is None or abs(ahead) <= RIGHT:
+        return []
+    words = f"{exactly(ahead)} {'ahead of' if ahead > 0 else 'behind'} the server's"
+    sentence = f"This machine's clock is {words}, so the server's certificate is not taken."
+    return [Notice("clock-off", sentence, "Set this machine's clock: `timedatectl set-ntp true`.")]
 
 
 def _clock(clocks: tuple[tuple[str, float], ...]) -> list[Notice]:

@@ -39,6 +39,8 @@ CASES: dict[str, dict[str, Any]] = {
     "overlay-conflict": {"others": Others(overlaps=(TUNNEL,)), "overlay": "100.92.0.0/16"},
     "rp-filter": {"others": Others(strict=("wlan0",)), "needs_paths": True},
     "session-expires-soon": {"session_ends_in": 600.0},
+    "captive-portal": {"has_portal": True},
+    "certificate-expires-soon": {"certificate": ("The certificate ends.", "Renew it.")},
 }
 
 
@@ -68,6 +70,13 @@ def test_what_harms_nobody_is_no_warning(harmless: dict[str, Any]) -> None:
 def test_most_clocks_decide_whose_is_wrong() -> None:
     (notice,) = warnings_of(Circumstances(clocks=(("bob", 7200.0), ("carol", 7190.0), ("dave", 0.0))))
     assert "2 hours behind those of 3 other machines" in notice.sentence
+
+
+def test_the_servers_clock_says_by_how_much_ours_is_wrong_where_that_keeps_us_out() -> None:
+    (notice,) = warnings_of(Circumstances(server_clock=-11_550.0, clocks=(("bob", 11_549.0),)))
+    assert notice.code == "clock-off"
+    assert "3 h 12 min behind the server's" in notice.sentence
+    assert warnings_of(Circumstances(server_clock=4.0)) == []
 
 
 def test_warnings_go_when_their_cause_does_and_leave_others_alone() -> None:
