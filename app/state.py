@@ -146,7 +146,7 @@ _STATUS = {
     "daemonVersion": str, "daemonStatus": str, "notes": [str], "warnings": [_WARNING], "management": _LINK, "signal": _LINK,
     "relays": {"total": int, "available": int, "details": [{"uri": str, "available": bool, "transport": str, "error": str}]},
     "ip": str, "publicKey": str, "fqdn": str, "profile": str, "email": str, "sessionExpiresAt": str, "interface": str,
-    "usesKernelInterface": bool, "wireguardPort": int, "networkMapSaved": bool, "candidates": [str],
+    "usesKernelInterface": bool, "wireguardPort": int, "networkMapSaved": bool, "networkMapAge": int, "candidates": [str],
     "peers": {"total": int, "connected": int, "details": [_PEER]},
 }  # fmt: skip
 

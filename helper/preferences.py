@@ -14,6 +14,7 @@ FILE = "preferences.json"
 PORTS = range(1024, 65536)
 MTUS = range(1280, 9001)  # bytes: what IPv6 demands (RFC 8200, section 5) up to jumbo frames
 KEEPALIVES = range(5, 111)  # seconds: WireGuard's session must be renewed from time to time (paper, section 6.1)
+MAP_DAYS = range(3651)  # 0: no limit
 MAX_INTERFACES, MAX_INTERFACE = 32, 15  # names, and characters in one (IFNAMSIZ)
 DEFAULTS: Preferences = {
     "wireguard_port": 0,
@@ -24,6 +25,7 @@ DEFAULTS: Preferences = {
     "keepalive": 0,
     "interface_blacklist": [],
     "lazy_connections": False,
+    "saved_map_days": 30,
 }
 KINDS = {name: get_origin(kind) or kind for name, kind in get_type_hints(Preferences).items()}
 WORDS = {bool: "true or false", int: "a whole number", list: "a list of names"}
@@ -45,6 +47,8 @@ def changed(preferences: Preferences, changes: Any) -> Preferences:
         raise UsageError(f"The field mtu is neither 0 nor from {MTUS[0]} to {MTUS[-1]} bytes.")
     if new["keepalive"] and new["keepalive"] not in KEEPALIVES:
         raise UsageError(f"The field keepalive is neither 0 nor from {KEEPALIVES[0]} to {KEEPALIVES[-1]} seconds.")
+    if new["saved_map_days"] not in MAP_DAYS:
+        raise UsageError(f"The field saved_map_days is not from 0 to {MAP_DAYS[-1]} days.")
     names = new["interface_blacklist"]
     if len(names) > MAX_INTERFACES or not all(isinstance(name, str) and _is_interface(name) for name in names):
         raise UsageError(f"The field interface_blacklist is no list of up to {MAX_INTERFACES} names of interfaces.")

@@ -126,8 +126,12 @@ class ProfileFolder:
         return self._files.read("login", bytes)
 
     def load_map(self) -> bytes | None:
-        """The last SyncResponse with a network map, serialised."""
+        """The last SyncResponse with a network map, as saved_map.py packs it."""
         return self._files.read("network-map", bytes)
+
+    @property
+    def has_map(self) -> bool:
+        return self._files.exists("network-map")
 
     def save_login(self, data: bytes) -> None:
         self._files.write("login", data)

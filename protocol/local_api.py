@@ -89,6 +89,7 @@ class Preferences(TypedDict):
     keepalive: int  # seconds between keepalives of an idle connection; 0: Covey's own choice
     interface_blacklist: list[str]  # interfaces that peers shall not be told of; `*` and `?` as in file names
     lazy_connections: bool  # connect peers only while there is traffic, be they ever so few
+    saved_map_days: int  # an older network map is not used at a start without the server; 0: any age will do
 
 
 class ErrorBody(TypedDict):
@@ -210,6 +211,7 @@ class StatusDocument(TypedDict):
     usesKernelInterface: bool
     wireguardPort: int
     networkMapSaved: bool  # the peers are those of an earlier time; the server has not been reached since
+    networkMapAge: int  # seconds since the server stood by the list of peers, over restarts; 0 while it does
     candidates: list[str]
     networks: list[OfferedNetworkStatus]
     portMapping: PortMappingStatus | None  # None without a router to ask

@@ -33,6 +33,10 @@ Lazy = Annotated[
     str | None,
     Option("--lazy", "`on`: connect to a peer only while there is traffic. Always so with 100 peers and more.", "on|off"),
 ]
+SavedMapDays = Annotated[
+    int | None,
+    Option("--saved-map-days", "Without the server, start from a list of peers of up to so many days; 0: of any age.", "N"),
+]
 NoPortMapping = Annotated[bool, Option("--no-port-mapping", "Never ask the router to forward a port to this machine.")]
 PortMapping = Annotated[bool, Option("--port-mapping", "Ask the router for a forwarded port again, where it offers that.")]
 Json = Annotated[bool, Option("--json", "Print JSON, for scripts.")]
@@ -75,6 +79,7 @@ class Tuning(NamedTuple):
     interface_blacklist: Blacklist = None
     mtu: Mtu = None
     lazy: Lazy = None
+    saved_map_days: SavedMapDays = None
     no_port_mapping: NoPortMapping = False
     port_mapping: PortMapping = False
 
@@ -92,6 +97,8 @@ class Tuning(NamedTuple):
             if self.lazy not in ("on", "off"):
                 raise UsageError("The option --lazy is followed by `on` or `off`.")
             found["lazy_connections"] = self.lazy == "on"
+        if self.saved_map_days is not None:
+            found["saved_map_days"] = self.saved_map_days
         if self.no_port_mapping and self.port_mapping:
             raise UsageError("The options --no-port-mapping and --port-mapping exclude each other.")
         if self.no_port_mapping or self.port_mapping:

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.words import ago, path_text, plain, sentence, short_name, size, until
+from app.cli.words import ago, path_text, plain, sentence, short_name, size, span, until
 from protocol.local_api import DEFAULT_PROFILE, LinkStatus, PeerStatus, RelaysStatus, StatusDocument
 
 NO_PEERS = "No other machine is in the network yet."
@@ -61,7 +61,8 @@ def _head(status: StatusDocument) -> Table:
     lines.add_row("Signal", _link(status["signal"]))
     lines.add_row("Relay", _relay(status["relays"]))
     if status["networkMapSaved"]:
-        lines.add_row("", Text("The peers are those of the last time; the server has not been reached since.", "yellow"))
+        age = span(status["networkMapAge"])
+        lines.add_row("", Text(f"The list of peers is a saved one, {age} old; the server has not been reached since.", "yellow"))
     return lines
 
 

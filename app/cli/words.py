@@ -25,10 +25,15 @@ def ago(moment: str, now: datetime | None = None) -> str:
         seconds = max(0, int(((now or datetime.now(UTC)) - past.astimezone(UTC)).total_seconds()))
     except (ValueError, OverflowError):
         return "-"
+    return f"{span(seconds)} ago"
+
+
+def span(seconds: int) -> str:
+    """A length of time, in the largest unit that fits."""
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length:
-            return f"{seconds // length} {unit} ago"
-    return f"{seconds} s ago"
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
 
 
 def until(moment: str, now: datetime | None = None) -> str:

@@ -7,7 +7,7 @@ from PySide6.QtCore import QStandardPaths, Qt, Signal
 from PySide6.QtGui import QFontDatabase, QGuiApplication, QHideEvent, QShowEvent
 from PySide6.QtWidgets import QDialogButtonBox, QFileDialog, QPlainTextEdit, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
-from app.cli.words import sentence, short_name
+from app.cli.words import sentence, short_name, span
 from app.screens.checks import Checks
 from app.screens.dialogs import Dialog
 from app.screens.happened import Happened
@@ -41,7 +41,8 @@ def report(state: AppState, now: datetime) -> str:
         works = f"works, over {relay['transport'].upper()}" if relay["available"] else broken
         lines.append(f"  relay {relay['uri']} {works}")
     if status["networkMapSaved"]:
-        lines.append("  The list of machines is an old one: the server has not been reached since the start.")
+        age = span(status["networkMapAge"])
+        lines.append(f"  The list of machines is a saved one, {age} old: the server has not been reached since the start.")
     lines += [f"  {sentence(note)}" for note in status["notes"]]
     lines += [f"  {sentence(warning['sentence'])} {sentence(warning['next'])}" for warning in status["warnings"]]
     lines += ["", f"Machines: {status['peers']['connected']} of {status['peers']['total']} connected"]

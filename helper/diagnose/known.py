@@ -13,6 +13,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from helper.diagnose.redaction import Known
+from helper.saved_map import unpack
 from protocol.generated.management_pb2 import LoginResponse, NetbirdConfig, NetworkMap, SyncResponse
 
 LONG_USER = 12  # characters; a shorter name of a TURN user is a word
@@ -45,7 +46,7 @@ def _of_folder(folder: Path, known: Known) -> None:
             known.own.add(login.peerConfig.fqdn)
     for path in folder.glob("network-map*"):
         with suppress(DecodeError):
-            response = SyncResponse.FromString(_bytes(path))
+            response = SyncResponse.FromString(unpack(_bytes(path))[0])
             _of_config(response.netbirdConfig, known)
             _of_map(response.NetworkMap, known)
 

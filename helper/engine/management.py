@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -14,6 +15,8 @@ from protocol.errors import CoveyError, LoginNeeded, LoginRefused, ServerUnreach
 from protocol.generated.management_pb2 import LoginResponse, NetbirdConfig, SyncResponse
 
 log = logging.getLogger(__name__)
+
+VOUCH_EVERY = 900.0  # seconds between notes on disk that the server still stands by the map
 
 
 class Management:
@@ -49,6 +52,7 @@ class Management:
         self._plan, self._client, self._callbacks = plan, client, callbacks
         self._configure, self._apply, self._on_change = configure, apply, on_change
         self._map_is_first = True
+        self._vouching: asyncio.TimerHandle | None = None
         self._retry = Retry(Backoff())
         self._loop = asyncio.get_running_loop()
 
@@ -73,11 +77,13 @@ class Management:
                 if not logged_in:
                     raise
                 logged_in = False  # the login decides: it may be that only the stream was refused
+                self._vouched_last()
                 self.link.set(False, self._loop.time())
                 self._on_change()
                 await self._retry.pause(0.25)
             except CoveyError as error:
                 log.log(logging.INFO if self.link.is_up else logging.DEBUG, "management lost: %s", error)
+                self._vouched_last()
                 self.link.set(False, self._loop.time(), error)
                 self._on_change()
                 logged_in = logged_in and isinstance(error, ServerUnreachable)
@@ -108,8 +114,33 @@ class Management:
             self.map_is_saved = True
             self._take(saved)
 
+    @property
+    def map_age(self) -> float:
+        """Seconds since the server last stood by the map: 0 while its stream is up, or before there is a map."""
+        is_live = self.map is None or (self.link.is_up and not self.map_is_saved)
+        return 0.0 if is_live else self._plan.map_age.age(self._loop.time(), time.time()) or 0.0
+
+    def _vouch(self) -> None:
+        """The server stands by the map: save both, and again from time to time, so that a restart knows how old it is."""
+        if self.last_response is None or self.map_is_saved:
+            return
+        self._plan.map_age.vouch(self._loop.time(), time.time())
+        self._callbacks.save_map(self.last_response.SerializeToString())
+        if self._vouching is not None:
+            self._vouching.cancel()
+        self._vouching = self._loop.call_later(VOUCH_EVERY, self._vouch)
+
+    def _vouched_last(self) -> None:
+        """The stream is lost: up to now the server stood by the map."""
+        if self.link.is_up:
+            self._vouch()
+        if self._vouching is not None:
+            self._vouching.cancel()
+            self._vouching = None
+
     async def close(self) -> None:
         """Close the connection."""
+        self._vouched_last()
         await self._client.close()
 
     def _logged_in(self, response: LoginResponse) -> None:
@@ -134,7 +165,6 @@ class Management:
             self._configure(response.netbirdConfig)
         if response.HasField("NetworkMap") and response.Version == 0 and response.NetworkMap.HasField("peerConfig"):
             self._use_map(response)
-            self._callbacks.save_map(response.SerializeToString())
 
     def _use_map(self, response: SyncResponse) -> None:
         try:
@@ -146,11 +176,11 @@ class Management:
             log.info("ignored a network map older than ours")
             return
         self._map_is_first = False  # a stream begins with the whole map, also one of a server restored from a backup
-        self.last_response = response
+        self.last_response, self.map_is_saved = response, False
+        self._vouch()
         if new.address != self.address:
             self.login.peerConfig.CopyFrom(response.NetworkMap.peerConfig)
             self._address_changed()
-        self.map_is_saved = False
         self._take(new)
 
     def _take(self, new: NetworkMap) -> None:

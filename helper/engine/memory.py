@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 
 from helper.engine.lease import Lease, Message
 from helper.engine.network_map import read_address
+from helper.saved_map import MapAge, pack, unpack
 from helper.settings import ProfileFolder, Settings
 from protocol.errors import NotSaved
 from protocol.generated.management_pb2 import LoginResponse, SyncResponse
@@ -21,6 +22,7 @@ M = TypeVar("M", LoginResponse, SyncResponse)
 
 PORTS = (49152, 65535)  # a random one of these is ours: two machines behind one NAT should not have the same
 SAVE_MAP_AFTER = 2.0  # seconds: maps that come in a burst are written once
+DAY = 86400  # seconds
 
 
 class Memory:
@@ -29,13 +31,14 @@ class Memory:
     Attributes:
         settings: those in force, saved or not.
         lease: until when the person's sign-in lets us in.
+        map_age: of the network map in use.
     """
 
     def __init__(self, folder: ProfileFolder) -> None:
         self.folder = folder
         self.private_key = folder.private_key()
         self.settings: Settings = folder.load()
-        self.lease = Lease(self.settings.session_ends)
+        self.lease, self.map_age = Lease(self.settings.session_ends), MapAge()
         self._unsaved_map: bytes | None = None
 
     def change(self, **changes: object) -> None:
@@ -65,11 +68,11 @@ class Memory:
         """Forget what belongs to another server, before anything of this one is kept."""
         if server != self.settings.server:
             self.folder.forget_map()
-            self.lease = Lease()
+            self.lease, self.map_age = Lease(), MapAge()
 
     def forget_server(self) -> None:
         self.folder.forget_server()
-        self.settings, self.lease = self.folder.load(), Lease()
+        self.settings, self.lease, self.map_age = self.folder.load(), Lease(), MapAge()
 
     def save_login(self, data: bytes) -> None:
         try:
@@ -88,20 +91,34 @@ class Memory:
             return None
         return login
 
-    def saved_map(self) -> SyncResponse | None:
-        return _parsed(SyncResponse, self.folder.load_map())
+    def saved_map(self, most_days: int) -> SyncResponse | None:
+        """The last map, unless it is older than so many days (0: any age will do); `map_age` then says so."""
+        data, vouched = unpack(self.folder.load_map() or b"")
+        found = _parsed(SyncResponse, data or None)
+        if found is None:
+            return None
+        now, wall = asyncio.get_running_loop().time(), time.time()
+        self.map_age.restore(wall if vouched is None else vouched, now, wall)
+        self.map_age.is_refused = bool(most_days) and (self.map_age.age(now, wall) or 0.0) > most_days * DAY
+        if self.map_age.is_refused:
+            log.warning("the saved network map is older than %d days and not used", most_days)
+            return None
+        return found
 
     def save_map_soon(self, data: bytes) -> None:
-        if self._unsaved_map is None:
+        """Save it when a burst is over; the first one of all at once, for without it a restart would know no peer."""
+        waits, self._unsaved_map = self._unsaved_map is not None, data
+        if not self.folder.has_map:
+            self.write_map()
+        elif not waits:
             asyncio.get_running_loop().call_later(SAVE_MAP_AFTER, self.write_map)
-        self._unsaved_map = data
 
     def write_map(self) -> None:
         """Write the map that waits to be written."""
         data, self._unsaved_map = self._unsaved_map, None
         if data is not None and self.settings.server is not None:
             try:
-                self.folder.save_map(data)
+                self.folder.save_map(pack(data, self.map_age.vouched or time.time()))
             except OSError as error:
                 log.warning("the network map was not saved: %s", error)
 

@@ -125,7 +125,8 @@ class Outlook:
         return Circumstances(
             has_network=self.has_network,
             management_down=management_down,
-            map_age=management_down if self._peers else None,
+            map_age=self._plan.map_age.age(now, time.time()) if self._peers and not management.is_up else None,
+            map_limit=self._plan.preferences["saved_map_days"] if self._plan.map_age.is_refused else 0,
             signal_down=self._down(signal.is_up, signal.since, now),
             relay_down=now - self._relay_lost,
             udp_blocked=self.is_udp_blocked,

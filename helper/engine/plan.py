@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from helper.engine.lease import Lease
 from helper.preferences import DEFAULTS
 from helper.recorder import Recorder
+from helper.saved_map import MapAge
 from helper.wireguard.device import Backend
 from protocol.generated.management_pb2 import LoginResponse, SyncResponse
 from protocol.join_link import ServerLocation
@@ -29,6 +30,7 @@ class Plan:
         preferences: those in force when the session began.
         displaced: who took WireGuard's former port, as a sentence; empty: nobody did.
         lease: until when the person's sign-in lets us in; whoever hears the server tells it.
+        map_age: of the network map; whoever hears the server tells it, too.
     """
 
     server: ServerLocation
@@ -41,6 +43,7 @@ class Plan:
     came_from_disk: bool = False
     preferences: Preferences = field(default_factory=lambda: DEFAULTS)
     lease: Lease = field(default_factory=Lease)
+    map_age: MapAge = field(default_factory=MapAge)
     displaced: str = ""
 
     @property

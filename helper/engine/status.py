@@ -63,6 +63,7 @@ def status_document(
         "usesKernelInterface": parts.device.is_kernel if parts else False,
         "wireguardPort": parts.device.port if parts else settings.wireguard_port,
         "networkMapSaved": bool(session and session.management.map_is_saved),
+        "networkMapAge": int(session.management.map_age) if session else 0,
         "candidates": [str(candidate) for candidate in parts.network.view.candidates] if parts else [],
         "portMapping": parts.port_mapping.status() if parts else None,
         "networks": _networks(session) if session else [],

@@ -74,7 +74,7 @@ class Supervisor:
 
     def keep(self, memory: Memory, server: ServerLocation, login: LoginResponse, client: ManagementClient | None) -> None:
         """Start a session and its supervision. Without a client it comes up from what was saved."""
-        saved = None if client is not None else memory.saved_map()
+        saved = None if client is not None else memory.saved_map(self._preferences()["saved_map_days"])
         self.error, self._displaced = None, ""
         self._make(memory, server, login, client, saved)
         self.task = asyncio.create_task(self._supervise(memory, server), name="session")
@@ -140,6 +140,7 @@ class Supervisor:
             came_from_disk=client is None,
             preferences=preferences,
             lease=memory.lease,
+            map_age=memory.map_age,
             displaced=self._displaced,
         )
         callbacks = Callbacks(self._on_change, memory.save_map_soon, memory.save_login, memory.hear, self.recorder)

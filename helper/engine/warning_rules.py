@@ -27,7 +27,8 @@ class Circumstances:
 
     Attributes:
         management_down, signal_down, relay_down: for how many seconds; 0: it is up, or there is none.
-        map_age: seconds, at least, since the server said which peers there are; None: it has named none.
+        map_age: seconds since the server stood by the list of peers that is in use; None: it does now, or there is none.
+        map_limit: the saved list was older than so many days, and is not used; 0: it was not, or there was none.
         clocks: of each peer that told: its name, and by how many seconds its clock is ahead of ours.
         overlay: our network, for people.
         displaced: who took WireGuard's former port; empty: nobody.
@@ -44,6 +45,7 @@ class Circumstances:
     relay_down: float = 0.0
     udp_blocked: bool = False
     map_age: float | None = None
+    map_limit: int = 0
     clocks: tuple[tuple[str, float], ...] = ()
     others: Others = NOTHING_ELSE
     overlay: str = ""
@@ -95,6 +97,12 @@ def _network(now: Circumstances) -> list[Notice]:
     if now.map_age is not None and now.map_age > OLD:
         sentence = f"The list of machines is about {span(now.map_age)} old; the server has not been reached since."
         found.append(Notice("map-saved-old", sentence, DOCTOR))
+    if now.map_limit:
+        sentence = (
+            f"The saved list of machines is older than {span(now.map_limit * 86400)} and is not used; the server is awaited."
+        )
+        step = "Where the server can't be reached for longer, allow older lists: `covey up --saved-map-days 0` knows no limit."
+        found.append(Notice("map-saved-refused", sentence, step))
     return found
 
 

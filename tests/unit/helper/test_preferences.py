@@ -59,6 +59,7 @@ def test_the_limits_are_within(good: dict[str, Any]) -> None:
         ({"interface_blacklist": ["a name with spaces"]}, "interface_blacklist"),
         ({"interface_blacklist": ["sixteen-letters-"]}, "interface_blacklist"),
         ({"interface_blacklist": [1]}, "interface_blacklist"),
+        ({"saved_map_days": -1}, "saved_map_days"),
         ({"exit_node": True}, "unknown field"),
         ([], "JSON object"),
         (None, "JSON object"),

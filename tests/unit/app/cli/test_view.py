@@ -81,9 +81,9 @@ def test_a_relay_that_is_not_reached_says_why() -> None:
 
 def test_peers_of_a_saved_map_are_said_to_be_old() -> None:
     status = status_document(peer())
-    status["networkMapSaved"] = True
+    status["networkMapSaved"], status["networkMapAge"] = True, 3 * 86400 + 60
     status["notes"] = ["This machine's key was damaged"]
-    assert "those of the last time" in drawn(status)
+    assert "a saved one, 3 d old" in drawn(status)
     assert "This machine's key was damaged." in drawn(status)
 
 

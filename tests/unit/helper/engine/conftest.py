@@ -196,6 +196,6 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
-    for module in ("memory", "watch_end", "status"):
+    for module in ("memory", "management", "outlook", "watch_end", "status"):
         monkeypatch.setattr(f"helper.engine.{module}.time", found)
     return found

@@ -33,6 +33,7 @@ CASES: dict[str, dict[str, Any]] = {
     "relay-unreachable": {"relay_down": 60.0},
     "udp-blocked": {"udp_blocked": True},
     "map-saved-old": {"map_age": 3 * 86400.0},
+    "map-saved-refused": {"map_limit": 30},
     "clock-off": {"clocks": (("bob", 31_536_000.0),)},
     "port-changed": {"displaced": "UDP port 51820 is taken by dnsmasq (process 7)", "port": 51999},
     "other-vpn": {"others": Others(other_vpn="tun0")},

@@ -102,6 +102,7 @@ def status_document(*peers: PeerStatus, state: str = "Connected") -> StatusDocum
         "usesKernelInterface": False,
         "wireguardPort": 51820,
         "networkMapSaved": False,
+        "networkMapAge": 0,
         "candidates": ["host 192.0.2.1:51820"],
         "networks": [],
         "peers": {
