@@ -131,6 +131,7 @@ class RelayStatus(TypedDict):
 class RelaysStatus(TypedDict):
     total: int
     available: int
+    error: str  # why none serves, by the attempt that got furthest; empty while one does
     details: list[RelayStatus]
 
 

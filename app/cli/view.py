@@ -119,7 +119,7 @@ def _relay(relays: RelaysStatus) -> Text:
     for relay in details:
         if relay["available"]:
             return Text(plain(f"ready at {relay['uri']} over {relay['transport'].upper()}"), "green")
-    for relay in details:
-        if relay["error"]:
-            return Text(sentence(relay["error"]), "yellow")
+    for error in (relays.get("error", ""), *(relay["error"] for relay in details)):
+        if error:
+            return Text(sentence(error), "yellow")
     return Text("none reached yet", "yellow") if details else Text("-", "dim")

@@ -121,7 +121,9 @@ def _relays(relay: Relay | None, wall: float) -> api.RelaysStatus:
     used = relay.server if relay is not None and relay.relayed_address is not None else None
     found = sorted(relay.health.servers, key=lambda known: known.way != used) if relay is not None else []
     details = [_relay(known, known.way == used, wall) for known in found]
-    return {"total": len(details), "available": sum(detail["available"] for detail in details), "details": details}
+    available = sum(detail["available"] for detail in details)
+    error = str(relay.error or "") if relay is not None and used is None else ""
+    return {"total": len(details), "available": available, "error": error, "details": details}
 
 
 def _relay(known: Known, is_used: bool, wall: float) -> api.RelayStatus:

@@ -5,7 +5,7 @@ import functools
 from dataclasses import dataclass
 
 from helper.relay import connect
-from helper.relay.errors import RelayUnreachable
+from helper.relay.errors import RelayUnreachable, reached
 from helper.relay.health import Health
 from helper.relay.race import first_success
 from helper.relay.servers import PREFERENCE, TurnServer
@@ -48,7 +48,7 @@ async def _allocate_on(server: TurnServer, asking: Asking) -> Session:
             discard=Session.discard,
         )
     except CoveyError as error:
-        asking.health.fails(server, str(error), asyncio.get_running_loop().time())
+        asking.health.fails(server, str(error), asyncio.get_running_loop().time(), reached(error))
         raise
 
 

@@ -1,6 +1,7 @@
 """Open a connection to a TURN server: names, sockets, TLS and its certificate."""
 
 import asyncio
+import errno
 import functools
 import hashlib
 import hmac
@@ -10,7 +11,7 @@ import ssl
 from collections.abc import Callable
 
 from helper.relay.datagrams import mark, prepare
-from helper.relay.errors import RelayUnreachable
+from helper.relay.errors import Reached, RelayUnreachable
 from helper.relay.links import OnFrames, StreamLink, UdpLink
 from helper.relay.servers import TurnServer
 from protocol.addresses import Address
@@ -32,9 +33,10 @@ async def resolve(server: TurnServer) -> list[Address]:
         async with asyncio.timeout(RESOLVE_WITHIN):
             found = await loop.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
     except TimeoutError:
-        raise RelayUnreachable(f"the name of the relay {server.host} was not resolved in time") from None
+        sentence = f"the name of the relay {server.host} was not resolved in time"
+        raise RelayUnreachable(sentence, reached=Reached.NO_NAME) from None
     except (OSError, UnicodeError):
-        raise RelayUnreachable(f"there is no relay of the name {server.host}") from None
+        raise RelayUnreachable(f"there is no relay of the name {server.host}", reached=Reached.NO_NAME) from None
     hosts = [str(sockaddr[0]) for *_, sockaddr in found if "%" not in str(sockaddr[0])]
     return [Address.of(host, server.port) for host in dict.fromkeys(hosts)]
 
@@ -122,7 +124,16 @@ def _family(address: Address) -> socket.AddressFamily:
 
 def _unreachable(server: TurnServer, error: Exception) -> RelayUnreachable:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return RelayUnreachable(f"the relay {server} cannot be reached: {reason}")
+    return RelayUnreachable(f"the relay {server} cannot be reached: {reason}", reached=_reached(error))
+
+
+def _reached(error: Exception) -> Reached:
+    if isinstance(error, ssl.SSLError):
+        return Reached.TLS
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE):
+        return Reached.REFUSED
+    return Reached.SILENT if number == errno.ETIMEDOUT else Reached.NO_ROUTE
 
 
 def _socket(server: TurnServer, address: Address, kind: socket.SocketKind) -> socket.socket:

@@ -6,10 +6,12 @@ A server with several ways to it (UDP, TCP, TLS) is one server: it is there if o
 import random
 from dataclasses import dataclass
 
+from helper.relay.errors import Reached
 from helper.relay.servers import PREFERENCE, TurnServer
 
 ASK_FIRST = 5.0  # seconds that a new server has to show itself by an allocation; ours
 ASK_AGAIN, ASK_SILENT = 300.0, 30.0  # seconds between questions to a server that answers, and to one that does not; ours
+SAME_ROUND = 15.0  # seconds within which the errors of several ways belong together; ours
 SPREAD = (0.75, 1.25)  # of these, so that thousands of helpers do not ask in step
 
 
@@ -18,7 +20,7 @@ class Known:
     """Attributes:
     ways: to the server, the preferred one first; `way` is the one that worked last, or else the first.
     since: the event loop's time from which it has been available, or not.
-    error: why it is not available; empty while it was not tried either.
+    error: why it is not available; empty while it was not tried either. Of several ways the one that got furthest says it.
     round_trip: in seconds; None while unknown.
     """
 
@@ -29,6 +31,8 @@ class Known:
     error: str = ""
     round_trip: float | None = None
     ask_at: float = 0.0
+    reached: Reached = Reached.NO_ROUTE
+    failed_at: float = 0.0
 
 
 class Health:
@@ -59,14 +63,16 @@ class Health:
             known.round_trip = round_trip if round_trip is not None else known.round_trip
             known.ask_at = now + ASK_AGAIN * random.uniform(*SPREAD)
 
-    def fails(self, server: TurnServer, error: str, now: float) -> None:
+    def fails(self, server: TurnServer, error: str, now: float, reached: Reached = Reached.SILENT) -> None:
         """This way to it does not work. That decides only if it is the one that worked last, or none did."""
         known = self._known.get(server.host)
         if known is None or (known.is_available and known.way.location != server.location):
             return
         if known.is_available or not known.error:
             known.since = now
-        known.is_available, known.error = False, error
+        if known.is_available or reached >= known.reached or now - known.failed_at > SAME_ROUND:
+            known.error, known.reached, known.failed_at = error, reached, now
+        known.is_available = False
         known.ask_at = now + ASK_SILENT * random.uniform(*SPREAD)
 
     def due(self, in_use: str | None, now: float) -> list[Known]:

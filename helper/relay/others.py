@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
+from helper.relay.errors import reached
 from helper.relay.health import Health, Known
 from helper.relay.probe import probe
 from protocol.errors import CoveyError
@@ -39,7 +40,8 @@ class Others:
             try:
                 trip = await probe(server, self._fingerprint, room, fwmark)
             except CoveyError as error:
-                self._health.fails(known.way if server is known.ways[-1] else server, str(error), self._loop.time())
+                way = known.way if server is known.ways[-1] else server
+                self._health.fails(way, str(error), self._loop.time(), reached(error))
             else:
                 self._health.works(server, trip, self._loop.time())
                 break

@@ -6,7 +6,7 @@ from contextlib import suppress
 from helper.ice import binding
 from helper.relay.connect import connect_stream, connect_udp, resolve
 from helper.relay.datagrams import Frame
-from helper.relay.errors import RelayUnreachable
+from helper.relay.errors import Reached, RelayUnreachable
 from helper.relay.path import Link
 from helper.relay.servers import TurnServer
 from protocol.addresses import Address
@@ -39,7 +39,7 @@ async def _ask(server: TurnServer, address: Address, fingerprint: bytes | None, 
 
     def on_lost() -> None:
         if not answered.done():
-            answered.set_exception(RelayUnreachable(f"nobody listens at the relay {server}"))
+            answered.set_exception(RelayUnreachable(f"nobody listens at the relay {server}", reached=Reached.REFUSED))
 
     link: Link
     if server.transport == "udp":

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from helper.relay.errors import RelayUnreachable
+from helper.relay.errors import Reached, RelayUnreachable, reached
 from protocol.errors import CoveyError
 
 T = TypeVar("T")
@@ -16,7 +16,7 @@ async def first_success(attempts: Sequence[Callable[[], Awaitable[T]]], *, stagg
     The others are cancelled; a second success of the same moment goes to `discard`.
 
     Raises:
-        CoveyError: all failed. The most telling error is raised: a refusal before mere silence.
+        CoveyError: all failed. The error of the attempt that got furthest is raised.
     """
 
     async def run(attempt: Callable[[], Awaitable[T]]) -> T:
@@ -45,5 +45,4 @@ async def first_success(attempts: Sequence[Callable[[], Awaitable[T]]], *, stagg
         for result in await asyncio.gather(*running, return_exceptions=True):
             if not isinstance(result, BaseException):
                 discard(result)
-    telling = [error for error in errors if not isinstance(error, RelayUnreachable)]
-    raise (telling or errors or [RelayUnreachable("no relay is known")])[0]
+    raise max(errors, key=reached, default=RelayUnreachable("no relay is known", reached=Reached.NO_NAME))

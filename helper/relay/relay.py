@@ -8,7 +8,7 @@ from typing import Any
 
 from helper.relay.allocating import Asking, allocate
 from helper.relay.datagrams import ROOM, Part
-from helper.relay.errors import RelayRefused
+from helper.relay.errors import RelayRefused, reached
 from helper.relay.health import Health
 from helper.relay.others import Others
 from helper.relay.path import RelayPath
@@ -349,7 +349,7 @@ class Relay:
             return
         log.info("relay lost: %s", error)
         self._avoided = session.server.host
-        self.health.fails(session.server, str(error), self._loop.time())
+        self.health.fails(session.server, str(error), self._loop.time(), reached(error))
         self._others.look(None, self._fingerprint)
         was_stale, self._session, self._is_stale = self._is_stale, None, False
         if not was_stale:

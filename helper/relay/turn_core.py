@@ -17,7 +17,7 @@ from aioice import stun
 
 from helper.relay import turn_messages as turn
 from helper.relay.channels import Channels
-from helper.relay.errors import RelayRefused, RelayUnreachable
+from helper.relay.errors import Reached, RelayRefused, RelayUnreachable
 from helper.relay.permissions import Permissions
 from helper.relay.transactions import Allocate, ChannelBind, CreatePermission, Refresh, Request, Transaction, Transactions
 from helper.relay.turn_actions import Action, Allocated, Bound, Doubtful, Failed, Received, Released, Transmit, Unbound
@@ -159,14 +159,14 @@ class TurnCore:
     def unreachable(self, now: float) -> list[Action]:
         """ICMP said that nobody listens at the server's port. An allocation survives that once: ICMP can be forged."""
         if self.state is State.ALLOCATING:
-            return self._fail(RelayUnreachable(f"nobody listens at the relay {self._server}"))
+            return self._fail(RelayUnreachable(f"nobody listens at the relay {self._server}", reached=Reached.REFUSED))
         if self.state is not State.ALLOCATED:
             return []
         if self._refused_since is None or self.heard_at > self._refused_since:
             self._refused_since = now
             return [] if self._transactions.waits_for(Refresh) else [self._request(Refresh(), now)]
         if now - self._refused_since >= REFUSED_MEANS_DEAD_AFTER:
-            return self._fail(RelayUnreachable(f"nobody listens at the relay {self._server} any more"))
+            return self._fail(RelayUnreachable(f"nobody listens at the relay {self._server} any more", reached=Reached.REFUSED))
         return []
 
     def time_passed(self, now: float) -> list[Action]:

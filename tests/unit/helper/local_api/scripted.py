@@ -81,6 +81,7 @@ def status_document(*peers: PeerStatus, state: str = "Connected") -> StatusDocum
         "relays": {
             "total": 1,
             "available": 1,
+            "error": "",
             "details": [
                 {
                     "uri": "turn:203.0.113.9:3478",

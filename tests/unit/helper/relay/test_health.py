@@ -1,5 +1,6 @@
 """What is known of relay servers that are not in use, and when they are asked."""
 
+from helper.relay.errors import Reached
 from helper.relay.health import ASK_FIRST, ASK_SILENT, SPREAD, Health
 from helper.relay.servers import Transport, TurnServer
 
@@ -23,6 +24,19 @@ def test_several_ways_to_a_server_are_one_server_that_is_there_if_one_of_them_wo
     assert (second.is_available, second.error) == (False, "")
     health.fails(TCP, "gone", 9.0)
     assert (first.is_available, first.error, first.since) == (False, "gone", 9.0)
+
+
+def test_of_several_ways_the_one_that_got_furthest_says_what_is_wrong() -> None:
+    health = Health()
+    health.configure((ONE, TCP), 0.0)
+    health.fails(ONE, "it does not answer", 1.0, Reached.SILENT)
+    health.fails(TCP, "there is no route", 2.0, Reached.NO_ROUTE)
+    (known,) = health.servers
+    assert (known.error, known.since) == ("it does not answer", 1.0)
+    health.fails(TCP, "it is full", 3.0, Reached.ANSWERED)
+    assert known.error == "it is full"
+    health.fails(TCP, "there is no route", 60.0, Reached.NO_ROUTE)  # another round: this is how it is now
+    assert (known.error, known.since) == ("there is no route", 1.0)
 
 
 def test_those_not_in_use_are_asked_again_sooner_if_they_are_silent_and_never_in_step() -> None:

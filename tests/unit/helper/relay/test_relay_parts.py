@@ -5,7 +5,7 @@ import pytest
 
 from helper.relay.channels import FIRST, LAST, LIFETIME, QUARANTINE, Channels
 from helper.relay.datagrams import ROOM, Sender, prepare, receive
-from helper.relay.errors import RelayRefused, RelayUnreachable
+from helper.relay.errors import Reached, RelayRefused, RelayUnreachable
 from helper.relay.race import first_success
 from helper.relay.relay import Relay
 from helper.relay.servers import Transport, TurnServer, parse_stun_uri, parse_turn_uri
@@ -147,7 +147,10 @@ async def test_the_next_attempt_starts_at_once_after_a_failure_and_losers_end() 
     assert ended == ["hang"]
 
 
-async def test_when_all_fail_a_refusal_is_told_before_silence() -> None:
+async def test_when_all_fail_the_one_that_got_furthest_is_told() -> None:
+    async def unroutable() -> str:
+        raise RelayUnreachable("no IPv6 here", reached=Reached.NO_ROUTE)
+
     async def fail() -> str:
         raise RelayUnreachable("silence")
 
@@ -155,7 +158,9 @@ async def test_when_all_fail_a_refusal_is_told_before_silence() -> None:
         raise RelayRefused("full", stun_error=508)
 
     with pytest.raises(RelayRefused):
-        await first_success([fail, refuse], stagger=60.0, discard=print)
+        await first_success([fail, refuse, unroutable], stagger=60.0, discard=print)
+    with pytest.raises(RelayUnreachable, match="silence"):
+        await first_success([unroutable, fail, unroutable], stagger=60.0, discard=print)
     with pytest.raises(RelayUnreachable):
         await first_success([], stagger=60.0, discard=print)
 
