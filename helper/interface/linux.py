@@ -8,7 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-from pyroute2 import AsyncIPRoute
+from pyroute2.iproute.linux import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from helper.interface.state import AddAddress, InterfaceState, RemoveRoute, Route, SetMtu, SetRoute, SetUp, Step

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from pyroute2 import AsyncIPRoute
+from pyroute2.iproute.linux import AsyncIPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from helper.netmon.linux import IFF_LOOPBACK, IFF_UP, VPN_KINDS, is_ignored

@@ -1,16 +1,17 @@
 """Cleaning up without the helper: what it undoes, what it says, and when it refuses."""
 
 import asyncio
+import contextlib
+import io
 import json
 import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from helper.ledger import undo
 from helper.ledger.ledger import Change, Ledger
-from helper.main import app
+from helper.main import main
 from helper.settings import StateFolder
 
 
@@ -32,8 +33,10 @@ def undone(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def cleanup(state: Path, *words: str) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, ["cleanup", "--state-dir", str(state), *words])
-    return result.exit_code, result.stdout, result.stderr
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:
+        main(["cleanup", "--state-dir", str(state), *words])
+    return int(ended.value.code or 0), out.getvalue(), err.getvalue()
 
 
 def test_what_a_crash_left_is_undone_latest_first_and_told(tmp_path: Path, undone: list[str]) -> None:
