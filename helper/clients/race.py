@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import Generic, TypeVar
 
+from helper.names import look_up
 from protocol.addresses import Address
 from protocol.errors import CoveyError, ServerUnreachable
 
@@ -58,12 +59,11 @@ def interleaved(addresses: Iterable[Address]) -> list[Address]:
 async def resolve(host: str, port: int) -> list[Address]:
     """All addresses of a name. Raises ServerUnreachable when there are none."""
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = [Address(ip, port) for ip in await look_up(host)]
     except (OSError, ValueError) as error:  # ValueError: no name at all, by its characters
         temporary = isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN
         reason = "cannot be looked up now (does this machine have a working DNS server?)" if temporary else "is not known"
         raise ServerUnreachable(f"the server's name {host} {reason}") from None
-    addresses = [Address.of(str(sockaddr[0]), port) for *_, sockaddr in found if "%" not in str(sockaddr[0])]
     if not addresses:
         raise ServerUnreachable(f"the server's name {host} has no usable address")
     return addresses

@@ -11,6 +11,7 @@ from helper.diagnose.check import Check
 from helper.diagnose.firewall_rules import Datagram, Ruleset
 from helper.diagnose.patient import Patient
 from helper.engine.local_network import source_for
+from helper.names import look_up
 
 NFT_TIMEOUT = 3.0  # seconds
 LOOKUP_TIMEOUT = 4.0
@@ -97,7 +98,7 @@ async def names(patient: Patient) -> Check:
     unneeded: bool | None = False if needed or patient.server is None else None
     try:
         async with asyncio.timeout(LOOKUP_TIMEOUT):
-            found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
+            found = await look_up(name)
     except TimeoutError:
         return Check(unneeded, f"The resolver did not answer within {LOOKUP_TIMEOUT:g} s.{without}", step)
     except socket.gaierror as error:
@@ -106,9 +107,9 @@ async def names(patient: Patient) -> Check:
         if needed:
             return Check(False, f"The name {name} is not known.", "Is it spelt right? Ask whoever runs the server.")
         return Check(True, "The resolver answers.")
-    except (OSError, UnicodeError) as error:
+    except (OSError, ValueError) as error:
         return Check(unneeded, f"Names can't be looked up: {error}.{without}", step)
-    addresses = ", ".join(dict.fromkeys(str(entry[4][0]) for entry in found[:6]))
+    addresses = ", ".join(map(str, found[:6]))
     return Check(True, f"The name {name} leads to {addresses}." if needed else "The resolver answers.")
 
 

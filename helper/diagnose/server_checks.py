@@ -5,7 +5,6 @@ import contextlib
 import hashlib
 import hmac
 import ipaddress
-import socket
 from collections.abc import Iterable, Sequence
 from typing import cast
 
@@ -17,6 +16,7 @@ from helper.diagnose.check import Check, milliseconds
 from helper.diagnose.nat import NatKind, family_kind
 from helper.diagnose.patient import Patient
 from helper.engine.local_network import source_for
+from helper.names import look_up
 from helper.relay.connect import pinned_context, resolve, trusting_context
 from helper.relay.servers import TurnServer
 from protocol.addresses import Address, IPAddress
@@ -84,12 +84,11 @@ def _answered(error: CoveyError) -> bool:
 
 async def stun_addresses(servers: Iterable[tuple[str, int]]) -> list[Address]:
     """Where the STUN servers are; names that lead nowhere are left out."""
-    loop, found = asyncio.get_running_loop(), list[Address]()
+    found: list[Address] = []
     for host, port in servers:
         try:
             async with asyncio.timeout(2):
-                infos = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-            found += [Address.of(str(info[4][0]), port) for info in infos]
+                found += [Address(ip, port) for ip in await look_up(host)]
         except (OSError, ValueError, TimeoutError):
             continue
     return list(dict.fromkeys(found))

@@ -16,6 +16,7 @@ from helper.ice.agent import SendStun
 from helper.ice.candidates import Base, Candidate, make_candidate
 from helper.ice.gather import Gatherer
 from helper.ice.mux import Mux
+from helper.names import look_up
 from helper.netmon.snapshot import Snapshot
 from helper.peer.events import LocalView
 from helper.relay.relay import Relay
@@ -164,8 +165,7 @@ class LocalNetwork:
             for host, port in self._servers:
                 try:
                     async with asyncio.timeout(RESOLVE_TIMEOUT):
-                        infos = await self._loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-                    found += [Address.of(str(info[4][0]), port) for info in infos]
+                        found += [Address(ip, port) for ip in await look_up(host)]
                 except (OSError, TimeoutError, ValueError) as error:
                     log.debug("STUN server %s: %s", host, error)
             if tuple(found) != self._resolved and found:

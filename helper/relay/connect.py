@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import Callable
 
+from helper.names import look_up
 from helper.relay.datagrams import mark, prepare
 from helper.relay.errors import Reached, RelayUnreachable
 from helper.relay.links import OnFrames, StreamLink, UdpLink
@@ -28,17 +29,17 @@ async def resolve(server: TurnServer) -> list[Address]:
         return [Address(ipaddress.ip_address(server.host), server.port)]
     except ValueError:
         pass
-    loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(RESOLVE_WITHIN):
-            found = await loop.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
+            found = await look_up(server.host)
     except TimeoutError:
         sentence = f"the name of the relay {server.host} was not resolved in time"
         raise RelayUnreachable(sentence, reached=Reached.NO_NAME) from None
-    except (OSError, UnicodeError):
+    except (OSError, ValueError):
         raise RelayUnreachable(f"there is no relay of the name {server.host}", reached=Reached.NO_NAME) from None
-    hosts = [str(sockaddr[0]) for *_, sockaddr in found if "%" not in str(sockaddr[0])]
-    return [Address.of(host, server.port) for host in dict.fromkeys(hosts)]
+    if not found:
+        raise RelayUnreachable(f"the name of the relay {server.host} has no usable address", reached=Reached.NO_NAME)
+    return [Address(ip, server.port) for ip in found]
 
 
 def connect_udp(
