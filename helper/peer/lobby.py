@@ -40,8 +40,10 @@ class Lobby:
         """Call this with each initiation that WireGuard makes for a peer."""
         self._guests[_mac1_key(key)] = on_initiation
 
-    def unregister(self, key: PublicKey) -> None:
-        self._guests.pop(_mac1_key(key), None)
+    def unregister(self, key: PublicKey, on_initiation: OnInitiation) -> None:
+        """Take a guest out; a later one of the same peer stays."""
+        if self._guests.get(_mac1_key(key)) == on_initiation:
+            del self._guests[_mac1_key(key)]
 
     def read(self) -> None:
         with contextlib.suppress(OSError):  # nothing more to read

@@ -178,7 +178,7 @@ class PeerRunner:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        self._around.lobby.unregister(self.remote.key)
+        self._around.lobby.unregister(self.remote.key, self._on_initiation)
         for ufrag in self._registered:
             self._around.mux.unregister(ufrag)
         self._worker.cancel()

@@ -81,8 +81,27 @@ async def test_whoever_left_gets_nothing(wireguard: socket.socket) -> None:
         got: asyncio.Queue[bytes] = asyncio.Queue()
         for one in (gone, here):
             lobby.register(one, got.put_nowait)
-        lobby.unregister(gone)
+        lobby.unregister(gone, got.put_nowait)
         for one in (gone, here):
             wireguard.sendto(initiation(one), (str(lobby.endpoint.ip), lobby.endpoint.port))
         async with asyncio.timeout(30):
             assert await got.get() == initiation(here)
+
+
+async def test_who_leaves_late_does_not_take_along_who_came_in_their_place(wireguard: socket.socket) -> None:
+    alice = key()
+    with open_lobby(wireguard.getsockname()[1]) as lobby:
+        got: asyncio.Queue[str] = asyncio.Queue()
+
+        def former(_: bytes) -> None:
+            got.put_nowait("former")
+
+        def present(_: bytes) -> None:
+            got.put_nowait("present")
+
+        lobby.register(alice, former)
+        lobby.register(alice, present)  # the network map gave alice other addresses, say
+        lobby.unregister(alice, former)
+        wireguard.sendto(initiation(alice), (str(lobby.endpoint.ip), lobby.endpoint.port))
+        async with asyncio.timeout(30):
+            assert await got.get() == "present"
