@@ -1,6 +1,7 @@
 """What the engine keeps of a profile over restarts: settings, login and network map, written without stopping for trouble."""
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -51,10 +52,16 @@ class Memory:
             raise NotSaved(f"the settings can't be saved in {self.folder.path}: {error.strerror}") from None
 
     def port(self) -> int:
-        """The WireGuard port chosen at the first start."""
+        """The WireGuard port chosen at the first start; one that can't be saved does all the same."""
         if not self.settings.wireguard_port:
-            self.change(wireguard_port=random.randint(*PORTS))
+            with contextlib.suppress(NotSaved):
+                self.change(wireguard_port=random.randint(*PORTS))
         return self.settings.wireguard_port
+
+    def forget_port(self) -> None:
+        """Somebody else has taken it: choose another."""
+        with contextlib.suppress(NotSaved):
+            self.change(wireguard_port=0)
 
     def hear(self, message: Message) -> None:
         """Take in until when the server lets us in."""

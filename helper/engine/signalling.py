@@ -112,8 +112,12 @@ class Signalling:
         except ValueError as error:
             log.debug("peer %s: ignored a signal message: %s", sender.short, error)
             return
-        if message is not None:
+        if message is None:
+            return
+        try:
             self._on_message(sender, message)
+        except Exception:  # whatever one peer sent, the tunnels to the others stay
+            log.exception("peer %s: a signal message could not be taken in", sender.short)
 
     async def _send_outgoing(self) -> None:
         limit = asyncio.Semaphore(AT_ONCE)

@@ -175,7 +175,7 @@ class Supervisor:
                 log.warning("%s; %s", error, "trying it again" if is_fixed else "choosing another")
                 self.error = error
                 if not is_fixed:
-                    memory.change(wireguard_port=0)
+                    memory.forget_port()
                     self._displaced = str(error)
             except CoveyError as error:
                 log.warning("the tunnel ended: %s", error)

@@ -39,10 +39,10 @@ async def undo(ledger: Ledger, changes: Iterable[Change]) -> list[str]:
             continue
         try:
             sentence = await undoer(change)
+            ledger.forget(change.id)
         except (OSError, NetlinkError, ValueError, CoveyError) as error:
             log.warning("could not undo %s %s: %s", change.kind, dict(change.details), error)
             continue
-        ledger.forget(change.id)
         if sentence is not None:
             log.info("%s", sentence)
             done.append(sentence)

@@ -10,7 +10,7 @@ from helper.engine.engine import Engine, Options
 from helper.settings import StateFolder
 from protocol.generated.management_pb2 import HostConfig, NetbirdConfig
 from protocol.local_api import UpRequest
-from tests.unit.helper.engine.conftest import Machine, Server, token
+from tests.unit.helper.engine.conftest import Machine, Server, in_state, started, token, until
 
 
 async def test_a_session_ends_even_if_whoever_asked_for_it_gives_up_during_the_goodbyes(tmp_path: pathlib.Path) -> None:
@@ -50,3 +50,17 @@ async def test_an_empty_list_of_servers_leaves_those_that_are_known(
     assert told == []
     session._configure(NetbirdConfig(stuns=[HostConfig(uri="stun:127.0.0.1:3478")]))
     assert len(told) == 1
+
+
+async def test_a_taken_port_is_exchanged_though_the_disk_is_full(
+    machine: Machine, server: Server, tmp_path: pathlib.Path
+) -> None:
+    state = tmp_path / "state"
+    async with started(state) as engine:
+        server.tokens.add(token())
+        await engine.up(UpRequest(join_link=server.link, jwt=token()))
+    machine.taken.add(machine.opened[-1].port)
+    (state / "settings.json.new").mkdir()
+    async with started(state) as engine:
+        await until(engine, in_state("Connected"))
+    assert machine.opened[-1].port not in machine.taken

@@ -1,7 +1,7 @@
 """How the last messages leave: all at once, never for long, never with an error."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import grpc
@@ -9,10 +9,10 @@ import pytest
 
 from helper.engine import signalling
 from helper.engine.signalling import Signalling
-from helper.peer.messages import Goodbye, from_body
+from helper.peer.messages import Goodbye, SignalMessage, from_body
 from helper.recorder import Recorder
-from protocol.envelope import open_message
-from protocol.generated.signalexchange_pb2 import Body
+from protocol.envelope import open_message, seal_message
+from protocol.generated.signalexchange_pb2 import Body, EncryptedMessage
 from protocol.join_link import ServerLocation
 from protocol.keys import PrivateKey, PublicKey
 from tests.unit.helper.clients.servers import LOOPBACK, Signal, serving
@@ -31,13 +31,13 @@ class Deaf(Signal):
 
 
 @asynccontextmanager
-async def alice_at(server: Signal) -> AsyncIterator[Signalling]:
+async def alice_at(server: Signal, hear: Callable[[PublicKey, SignalMessage], None] = lambda *_: None) -> AsyncIterator[Signalling]:
     async with serving(server) as port:
         is_up = asyncio.Event()
         alice = Signalling(
             ALICE,
             lambda: ServerLocation((LOOPBACK,), port, tls=False),
-            lambda _sender, _message: None,
+            hear,
             lambda up: is_up.set() if up else is_up.clear(),
             Recorder(),
         )
@@ -80,6 +80,24 @@ async def test_a_key_that_nothing_can_be_sealed_for_does_not_keep_the_others_fro
     async with alice_at(server) as alice:
         await alice.farewell([(PublicKey(bytes(32)), Goodbye(b"device00")), *FAREWELL])
     assert len(server.sent) == len(OTHERS)
+
+
+async def test_a_message_that_trips_us_ends_nothing_but_itself(caplog: pytest.LogCaptureFixture) -> None:
+    heard: asyncio.Queue[PublicKey] = asyncio.Queue()
+
+    def hear(sender: PublicKey, _: object) -> None:
+        heard.put_nowait(sender)
+        if sender == OTHERS[0].public:
+            raise ZeroDivisionError
+
+    server = Signal()
+    async with alice_at(server, hear), asyncio.timeout(BOUND):
+        for other in OTHERS[:2]:
+            body = seal_message(Body(type=Body.GO_IDLE), other, ALICE.public)
+            message = EncryptedMessage(key=other.public.text, remoteKey=ALICE.public.text, body=body)
+            server.mailboxes[ALICE.public.text].put_nowait(message)
+        assert [await heard.get(), await heard.get()] == [other.public for other in OTHERS[:2]]
+    assert f"peer {OTHERS[0].public.short}" in caplog.text
 
 
 async def test_without_a_stream_nothing_is_waited_for() -> None:

@@ -116,6 +116,22 @@ async def test_undoing_goes_backwards_and_one_failure_stops_none_of_the_others(
     assert "of-a-later-version" in caplog.text
 
 
+async def test_a_full_disk_keeps_nothing_from_being_undone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    undone: list[object] = []
+
+    async def undo_route(change: Change) -> None:
+        undone.append(change.details["number"])
+
+    monkeypatch.setitem(undo_module.UNDOERS, "route", undo_route)
+    ledger = Ledger(path)
+    for number in (1, 2):
+        ledger.record("route", number=number)
+    path.with_name(path.name + ".new").mkdir()
+    await undo_all(ledger)
+    assert undone == [2, 1]
+    assert len(Ledger(path).entries()) == 2  # to be looked at once more
+
+
 async def test_details_that_make_no_sense_stay_listed(path: Path) -> None:
     ledger = Ledger(path)
     ledger.record("interface", name=7)
