@@ -31,7 +31,9 @@ class Deaf(Signal):
 
 
 @asynccontextmanager
-async def alice_at(server: Signal, hear: Callable[[PublicKey, SignalMessage], None] = lambda *_: None) -> AsyncIterator[Signalling]:
+async def alice_at(
+    server: Signal, hear: Callable[[PublicKey, SignalMessage], None] = lambda *_: None
+) -> AsyncIterator[Signalling]:
     async with serving(server) as port:
         is_up = asyncio.Event()
         alice = Signalling(
