@@ -74,9 +74,10 @@ async def serving(config: ServerConfig, on_ready: OnReady) -> AsyncIterator[tupl
         store = await stack.enter_async_context(open_store(config.data_dir))
         turn = None
         turn_port = config.listen_turn.port
+        bar: Callable[[frozenset[str]], None] = _bar_nobody
         if not config.turn.uris:
             turn = await stack.enter_async_context(TurnService(_turn_config(config, addresses)))
-            turn_port = turn.addresses[0].port
+            turn_port, bar = turn.addresses[0].port, turn.bar
         reachability = Reachability(
             addresses,
             await _names(config, tls, addresses),
@@ -93,7 +94,7 @@ async def serving(config: ServerConfig, on_ready: OnReady) -> AsyncIterator[tupl
             identity = Identity(store, reachability.location)
             source = OwnSource(store, reachability.location, identity.keys, ask_again=ASK_AGAIN[config.sign_in.ask_again])
         settings = _management_settings(config, reachability)
-        management = await stack.enter_async_context(ManagementService(store, settings, source))
+        management = await stack.enter_async_context(ManagementService(store, settings, source, bar=bar))
         sockets = stack.enter_context(socket_folder(config.data_dir))
         context = tls.context if tls else None
         backends = Backends(sockets / "grpc", sockets / "web", context, turn.serve_stream if turn is not None else None)
@@ -115,6 +116,10 @@ async def serving(config: ServerConfig, on_ready: OnReady) -> AsyncIterator[tupl
         door.open()
         on_ready(reachability, tuple(Address.of(*listener.getsockname()[:2]) for listener in listeners), owner_link)
         yield tls, reachability
+
+
+def _bar_nobody(peer_ids: frozenset[str]) -> None:
+    """Another TURN server can't be told: there credentials are good until they end."""
 
 
 async def _owner_link(identity: Identity) -> str | None:

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
 from server.management.network_map import AccountMap
 from server.management.outbox import Outbox
+from server.management.outsiders import Outsiders
+from server.management.renewal import Renewal
 from server.store import Peer, Store
 
 EPHEMERAL_LIFETIME = 600.0  # seconds after its stream closed
@@ -20,7 +22,7 @@ log = logging.getLogger(__name__)
 class Session:
     """One peer's open sync stream. Await `changed` after the outbox said to wait."""
 
-    def __init__(self, peer: Peer, renewal: float | None) -> None:
+    def __init__(self, peer: Peer, renewal: Renewal | None) -> None:
         self.peer, self.outbox, self.changed = peer, Outbox(peer.id, renewal=renewal), asyncio.Event()
 
     def offer(self, account_map: AccountMap) -> None:
@@ -37,12 +39,19 @@ class Session:
 
 
 class Hub:
-    def __init__(self, store: Store, renewal: float | None, clock: Callable[[], float] = time.time) -> None:
-        """`clock` is unix time, in seconds."""
+    def __init__(
+        self,
+        store: Store,
+        renewal: Renewal | None,
+        clock: Callable[[], float] = time.time,
+        bar: Callable[[frozenset[str]], None] = lambda peer_ids: None,
+    ) -> None:
+        """`clock` is unix time, in seconds. `bar` is told all peers that no relay shall serve, as that changes."""
         self._store, self._renewal, self._clock = store, renewal, clock
         self._maps: dict[str, AccountMap] = {}
         self._sessions: dict[str, Session] = {}
         self._left: set[str] = set()
+        self._outsiders, self._bar = Outsiders(), bar
         self._stale, self._loaded = asyncio.Event(), asyncio.Event()
         self._loading = asyncio.Lock()
 
@@ -73,12 +82,14 @@ class Hub:
                 self._left.add(peer.id)
 
     def extend(self, peer_id: str, session_end: float | None) -> None:
-        """Tell a peer with an open stream when its session ends now; unix seconds, None for never.
+        """Tell a peer with an open stream when its session ends now; unix seconds, None for never. No relay refuses it any more.
 
         The maps learn it when they are loaded next, at the former end at the latest.
         """
         if (session := self._sessions.get(peer_id)) is not None:
             session.extend(session_end)
+        if self._outsiders.let_in(peer_id):
+            self._bar(self._outsiders.ids)
 
     def end_all(self) -> None:
         for session in self._sessions.values():
@@ -147,6 +158,8 @@ class Hub:
                 account, peers = await self._store.members(account_id)
                 account_map = AccountMap(account, peers, self._clock())
                 self._maps[account_id] = account_map
+                if self._outsiders.take(account_map):
+                    self._bar(self._outsiders.ids)
                 self._loaded.set()
                 for session in self._sessions.values():
                     if session.peer.account_id == account_id:

@@ -59,6 +59,15 @@ class AccountMap:
             routesFirewallRulesIsEmpty=True,  # nothing is routed yet, so nothing routed is allowed
         ).SerializeToString()
 
+    @property
+    def peer_ids(self) -> frozenset[str]:
+        return frozenset(self._own)
+
+    @property
+    def kept_out(self) -> frozenset[str]:
+        """The ids of members that are not in it: `why_out` says why."""
+        return frozenset(self._refusals)
+
     def __contains__(self, peer_id: str) -> bool:
         return peer_id in self._own
 

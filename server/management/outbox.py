@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from protocol.errors import CoveyError
 from server.management.admission import wire_end
 from server.management.network_map import AccountMap, MapContent
+from server.management.renewal import Renewal
 
 MAP_INTERVAL = 1.0  # seconds between two maps to one peer; the first after a quiet time goes at once
 
@@ -64,8 +65,8 @@ Step = SendMap | SendConfig | SendSessionEnd | SendFarewell | Refuse | EndStream
 
 
 class Outbox:
-    def __init__(self, peer_id: str, *, renewal: float | None) -> None:
-        """`renewal`: seconds after which credentials are sent anew; None: there are none."""
+    def __init__(self, peer_id: str, *, renewal: Renewal | None) -> None:
+        """`renewal`: None if there are no credentials."""
         self._peer_id, self._renewal = peer_id, renewal
         self._waiting: AccountMap | None = None
         self._newest_serial = -1
@@ -125,7 +126,7 @@ class Outbox:
         return end
 
     def _note_config(self, now: float) -> None:
-        self._config_due_at = None if self._renewal is None else now + self._renewal
+        self._config_due_at = None if self._renewal is None else now + self._renewal.draw()
 
     def _wake_at(self) -> float | None:
         times = [self._config_due_at, self._next_map_at if self._waiting is not None else None]

@@ -63,13 +63,17 @@ class ManagementService(management_pb2_grpc.ManagementServiceServicer):
         settings: ManagementSettings,
         source: SignInSource | None = None,
         *,
+        bar: Callable[[frozenset[str]], None] = lambda peer_ids: None,
         clock: Callable[[], float] = time.time,
         housekeeping_interval: float = HOUSEKEEPING_INTERVAL,
     ) -> None:
-        """Persons sign in at `source`; without one there are only setup keys. `clock` is unix time, in seconds."""
+        """Persons sign in at `source`; without one there are only setup keys. `clock` is unix time, in seconds.
+
+        `bar` is told the ids of all peers that a relay shall not serve, whenever that changes.
+        """
         self._store, self._settings, self._clock = store, settings, clock
         self._housekeeping_interval = housekeeping_interval
-        self._hub = Hub(store, settings.credentials_renewal, clock)
+        self._hub = Hub(store, settings.credentials_renewal, clock, bar)
         self._sign_in = SignIn(store, source)
         self._login_slots, self._logins = asyncio.Semaphore(MAX_LOGINS), 0
         self._stack = AsyncExitStack()

@@ -2,6 +2,7 @@ import dataclasses
 
 from protocol.generated.management_pb2 import HostConfig
 from server.management.configuration import netbird_config
+from server.management.renewal import Renewal
 from server.management.settings import ManagementSettings
 from server.stun_turn.credentials import make_credentials
 
@@ -19,7 +20,7 @@ def test_turn_comes_with_credentials_that_name_the_peer_and_their_end() -> None:
     assert turn.user == "1100:id1"
     assert turn.hostConfig.uri == "turn:192.0.2.1:3478?transport=udp"
     assert config.signal.protocol == HostConfig.HTTP
-    assert SETTINGS.credentials_renewal == 75.0
+    assert SETTINGS.credentials_renewal == Renewal(50.0, 75.0)
 
 
 def test_without_a_secret_no_turn_is_offered_and_nothing_is_renewed() -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+from collections import Counter
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -16,6 +17,7 @@ from server.management.outbox import (
     Step,
     Wait,
 )
+from server.management.renewal import Renewal
 from server.store import Peer
 from tests.unit.server.management.values import ACCOUNT, NOW, peer
 
@@ -26,7 +28,7 @@ def account_map(serial: int, *numbers: int) -> AccountMap:
     return AccountMap(dataclasses.replace(ACCOUNT, serial=serial), [peer(number) for number in numbers], NOW)
 
 
-def outbox(renewal: float | None = None) -> Outbox:
+def outbox(renewal: Renewal | None = None) -> Outbox:
     return Outbox("id00001", renewal=renewal)
 
 
@@ -92,7 +94,7 @@ def test_an_older_map_that_comes_late_changes_nothing() -> None:
 
 
 def test_credentials_are_renewed_in_time_even_while_maps_wait() -> None:
-    box = outbox(renewal=100.0)
+    box = outbox(Renewal(100.0, 100.0))
     box.offer(account_map(1, 1))
     box.next_step(0.0)
     assert box.next_step(1.0) == Wait(100.0)
@@ -101,6 +103,22 @@ def test_credentials_are_renewed_in_time_even_while_maps_wait() -> None:
     assert box.next_step(100.0) == SendConfig()
     assert is_map(box.next_step(100.0), account_map(2, 1, 2))
     assert box.next_step(100.0) == Wait(200.0)
+
+
+def test_five_thousand_streams_that_began_together_renew_their_credentials_apart() -> None:
+    hours, dues = 3600.0, []
+    for _ in range(5000):
+        box = outbox(Renewal(6 * hours, 9 * hours))
+        box.offer(account_map(1, 1))
+        box.next_step(0.0)
+        step = box.next_step(0.0)
+        assert isinstance(step, Wait)
+        dues.append(step.until or 0.0)
+
+    assert 6 * hours <= min(dues)
+    assert max(dues) <= 9 * hours
+    seconds = Counter(int(due) for due in dues)
+    assert max(seconds.values()) <= 10
 
 
 def test_a_removed_peer_gets_a_farewell_without_waiting_and_then_the_end() -> None:
