@@ -24,6 +24,7 @@ BENCHES = {
     "direct-throughput": "tests.bench.throughput:run_direct",
     "relayed-throughput": "tests.bench.throughput:run_relayed",
     "idle": "tests.bench.idle:run",
+    "idle-lazy": "tests.bench.idle:run_crowd",
     "recovery": "tests.bench.recovery:run",
     "recovery-relay": "tests.bench.recovery:run_relay",
     "port_search": "tests.bench.port_search:run",
