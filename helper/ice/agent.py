@@ -30,6 +30,7 @@ SHAKY_AFTER = 1.0  # seconds without an answer to several checks: another pair m
 DWELL = 10.0  # seconds that a selection stands before quality alone replaces it
 TRIGGER_EVERY = 0.02  # seconds between checks that the other side's make us send on one pair
 OVERTAKEN_FOR = 0.5  # seconds
+FORGOTTEN_AFTER = 30.0  # seconds without a check from an address that only such checks had shown: NATs forget theirs then
 NEVER = float("inf")
 
 
@@ -136,8 +137,7 @@ class Agent:
     def add_remote(self, candidate: Candidate, now: float) -> list[Action]:
         """Take a remote candidate; those past the bound are ignored."""
         known = self._remotes.get(candidate.address)
-        is_full = known is None and len(self._remotes) >= MAX_REMOTE_CANDIDATES
-        if is_full or (known is not None and known.kind != "prflx"):
+        if (known is None and not self._has_room(now)) or (known is not None and known.kind != "prflx"):
             return []
         self._remotes[candidate.address] = candidate
         for pair in self.pairs.values():
@@ -228,6 +228,18 @@ class Agent:
         self.pairs[pair.key] = pair
         return pair, [PermitPeer(candidate.address.ip)] if base.is_relay else []
 
+    def _has_room(self, now: float) -> bool:
+        """Say whether one more remote candidate fits in. A NAT that forgets gives ever new ports, for which an old one goes."""
+        if len(self._remotes) < MAX_REMOTE_CANDIDATES:
+            return True
+        for address in [known for known, candidate in self._remotes.items() if candidate.kind == "prflx"]:
+            pairs = [pair for pair in self.pairs.values() if pair.remote.address == address]
+            if all(not pair.is_valid and now - pair.asked_at > FORGOTTEN_AFTER for pair in pairs):
+                del self._remotes[address]
+                self.pairs = {key: pair for key, pair in self.pairs.items() if pair not in pairs}
+                return True
+        return False
+
     def make_check(self, base: Base, *, use_candidate: bool = False) -> tuple[bytes, bytes]:
         """A check from this base: transaction id and datagram. Only with the other side's credentials."""
         assert self.remote is not None
@@ -266,7 +278,7 @@ class Agent:
             return actions
         candidate = self._remotes.get(source)
         if candidate is None:
-            if len(self._remotes) >= MAX_REMOTE_CANDIDATES:
+            if not self._has_room(now):
                 return actions
             kind = "relay" if any(source.ip == b.ip for b in self._bases if b.is_relay) else "prflx"
             priority = int(message.attributes.get("PRIORITY", 0))

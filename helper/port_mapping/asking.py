@@ -11,6 +11,7 @@ from helper.port_mapping.operations import Grant, MappingRefused, Sight
 T = TypeVar("T")
 
 PORT = 5351  # of PCP and NAT-PMP
+MOST_ANSWERS = 64  # datagrams read in one try: a router that floods us shall not keep us from all else
 TRIES = (0.25, 0.5, 1.0)  # seconds that each try waits (RFC 6886, section 3.1, begins so; the router is one hop away)
 
 
@@ -52,7 +53,7 @@ async def exchange(gateway: Gateway, data: bytes, read: Callable[[bytes], T | No
 
 
 async def _first_answer(loop: asyncio.AbstractEventLoop, sock: socket.socket, read: Callable[[bytes], T | None]) -> T:
-    while True:
+    for _ in range(MOST_ANSWERS):
         received = await loop.sock_recv(sock, 2048)
         try:
             answer = read(received)
@@ -62,3 +63,4 @@ async def _first_answer(loop: asyncio.AbstractEventLoop, sock: socket.socket, re
             continue
         if answer is not None:
             return answer
+    raise TimeoutError("the router says much and answers nothing")

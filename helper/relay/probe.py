@@ -1,6 +1,7 @@
 """Ask a STUN or TURN server for a sign of life: a Binding request, which needs no credentials and leaves nothing there."""
 
 import asyncio
+import functools
 from contextlib import suppress
 
 from helper.ice import binding
@@ -8,9 +9,11 @@ from helper.relay.connect import connect_stream, connect_udp, resolve
 from helper.relay.datagrams import Frame
 from helper.relay.errors import Reached, RelayUnreachable
 from helper.relay.path import Link
+from helper.relay.race import first_success
 from helper.relay.servers import TurnServer
 from protocol.addresses import Address
 
+STAGGER = 0.25  # seconds until another of its addresses is asked as well; RFC 8305, section 8
 TRIES = (0.25, 0.5, 1.0, 1.5)  # seconds that each waits for an answer over UDP
 RELIABLE_TRIES = (5.0,)
 
@@ -23,7 +26,8 @@ async def probe(server: TurnServer, fingerprint: bytes | None, room: memoryview,
         room: where datagrams are read to.
     """
     addresses = await resolve(server)
-    return await _ask(server, addresses[0], fingerprint, room, fwmark)
+    asking = [functools.partial(_ask, server, address, fingerprint, room, fwmark) for address in addresses]
+    return await first_success(asking, stagger=STAGGER, discard=lambda _: None)
 
 
 async def _ask(server: TurnServer, address: Address, fingerprint: bytes | None, room: memoryview, fwmark: int) -> float:

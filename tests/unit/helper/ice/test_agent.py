@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from helper.ice import binding
 from helper.ice.agent import (
     DIRECT_GRACE,
+    FORGOTTEN_AFTER,
     MAX_PAIRS,
     MAX_REMOTE_CANDIDATES,
     Action,
@@ -259,3 +260,24 @@ def test_an_idle_pair_is_checked_seldom_and_a_used_one_within_a_second() -> None
     assert 8 <= sent <= 12
     agent.used(now)
     assert agent.deadline <= now + 1.0
+
+
+def test_ports_that_a_nat_forgot_make_room_for_those_that_it_gives_later() -> None:
+    agent = make_agent()
+    for number in range(3 * MAX_REMOTE_CANDIDATES):
+        now = number * (FORGOTTEN_AFTER + 1)
+        seen = Address(REMOTE.ip, 20000 + number)
+        (check,) = checks(
+            [act for act in agent.receive(their_check(), seen, HOST, now) if getattr(act, "destination", None) == seen]
+        )
+        agent.receive(answer(check), seen, HOST, now + 0.01)
+        assert agent.pairs[HOST, seen].is_valid
+        agent.pairs[HOST, seen].died(now + 5)
+    assert len(agent.pairs) <= MAX_REMOTE_CANDIDATES
+
+
+def test_a_flood_of_addresses_takes_no_room_from_those_that_were_heard_just_now() -> None:
+    agent = make_agent()
+    for number in range(MAX_REMOTE_CANDIDATES + 9):
+        agent.receive(their_check(), Address(REMOTE.ip, 20000 + number), HOST, number / 100)
+    assert {address.port for _, address in agent.pairs} == set(range(20000, 20000 + MAX_REMOTE_CANDIDATES))

@@ -108,3 +108,14 @@ async def test_silence_ends(router: FakeRouter, method: Method, monkeypatch: pyt
     router.speaks = set()
     with pytest.raises(TimeoutError):
         await client(method).probe()
+
+
+async def test_a_router_that_floods_us_keeps_us_from_nothing_else(router: FakeRouter, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, noise = asyncio.get_running_loop(), bytes(12)
+
+    async def flooded(*_: object) -> bytes:  # there is always something to read, so nothing else gets its turn
+        return noise
+
+    monkeypatch.setattr(loop, "sock_recv", flooded)
+    with pytest.raises(TimeoutError):
+        await client("nat-pmp").probe()
