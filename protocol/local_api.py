@@ -128,6 +128,22 @@ class RelayStatus(TypedDict):
     roundTrip: float  # milliseconds, 0 while unknown
 
 
+class StunServerStatus(TypedDict):
+    """A server that tells this machine how it looks from outside."""
+
+    uri: str
+    available: bool
+    error: str
+    since: str  # when it began to answer, or ceased to; empty while it was not tried
+    roundTrip: float  # milliseconds, 0 while unknown
+
+
+class StunStatus(TypedDict):
+    total: int
+    available: int
+    details: list[StunServerStatus]
+
+
 class RelaysStatus(TypedDict):
     total: int
     available: int
@@ -201,6 +217,7 @@ class StatusDocument(TypedDict):
     warnings: list[WarningBody]
     management: LinkStatus
     signal: LinkStatus
+    stun: StunStatus
     relays: RelaysStatus
     ip: str  # with the overlay's prefix length
     publicKey: str

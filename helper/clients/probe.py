@@ -16,7 +16,12 @@ from protocol.errors import ServerUnreachable
 HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")
 SETTINGS_FRAME = 0x04
 FRAME_HEADER = 9  # bytes: length (3), type, flags, stream id (4)
+NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.ENETDOWN)
 MAX_HANDSHAKE = 256 * 1024  # bytes that a handshake may take; ours
+
+
+class NoRoute(ServerUnreachable):
+    """Nothing was sent: this machine has no way there, mostly for want of IPv6."""
 
 
 class NotTls(ServerUnreachable):
@@ -35,7 +40,8 @@ async def connect_tcp(address: Address) -> socket.socket:
         await asyncio.get_running_loop().sock_connect(sock, (address.host, address.port))
     except OSError as error:
         sock.close()
-        raise ServerUnreachable(f"{address} {reason_of(error)}") from None
+        kind = NoRoute if error.errno in NO_ROUTE else ServerUnreachable
+        raise kind(f"{address} {reason_of(error)}") from None
     except BaseException:
         sock.close()
         raise
@@ -47,7 +53,7 @@ def reason_of(error: OSError) -> str:
     match error.errno:
         case errno.ECONNREFUSED:
             return "refused the connection: nothing listens on that port"
-        case errno.ENETUNREACH | errno.EHOSTUNREACH | errno.EADDRNOTAVAIL | errno.EAFNOSUPPORT | errno.ENETDOWN:
+        case number if number in NO_ROUTE:
             return "cannot be reached: there is no route to it"
         case errno.ETIMEDOUT:
             return "does not answer: timed out"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import Generic, TypeVar
 
+from helper.clients.probe import NoRoute
 from helper.names import look_up
 from protocol.addresses import Address
 from protocol.errors import CoveyError, ServerUnreachable
@@ -154,13 +155,16 @@ async def race(
 def verdict(errors: list[CoveyError], silent: list[str], timeout: float) -> CoveyError:
     """One error for a lost race: a definite no before mere silence, else every address with its reason.
 
+    Addresses that this machine has no way to are named only if there is nothing else to say.
+
     Args:
         silent: names and addresses that gave no answer within `timeout` seconds.
     """
     for error in errors:
         if not isinstance(error, ServerUnreachable):
             return error
-    reasons = [str(error) for error in errors]
+    tried = [error for error in errors if not isinstance(error, NoRoute)]
+    reasons = [str(error) for error in (tried or ([] if silent else errors))]
     if silent:
         reasons.append(f"no answer from {', '.join(sorted(silent))} within {timeout:.0f} s")
     if not reasons:

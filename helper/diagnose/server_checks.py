@@ -111,7 +111,7 @@ async def nat_of(servers: Sequence[Address], own: Iterable[IPAddress]) -> tuple[
 def udp(trips: dict[Address, float | None], answered: bool) -> Check:
     """`answered`: some server answers over TCP. Where none does, silence over UDP says nothing about this network."""
     if not trips:
-        return Check(None, "No STUN server is known, or there is no route to one, that could show whether UDP passes.")
+        return Check(None, "Whether UDP passes can't be told: no STUN server is known, or there is no route to one.")
     if any(took is not None for took in trips.values()):
         return Check(True, "UDP passes in and out of this network.")
     if not answered:

@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from helper.engine.local_network import source_for
+from helper.names import look_up
 from protocol.addresses import IPAddress
 from protocol.join_link import ServerLocation, bracketed
 
@@ -64,7 +65,11 @@ async def ask_plainly(host: str, port: int = 80) -> Head:
 
 
 async def _ask(host: str, port: int, context: ssl.SSLContext | None, fingerprint: bytes | None) -> Head:
-    reader, writer = await asyncio.open_connection(host, port, ssl=context, limit=MAX_HEAD)
+    ip = next((ip for ip in await look_up(host) if source_for(ip) is not None), None)
+    if ip is None:
+        raise OSError("there is no way there")
+    name = host if context is not None else None
+    reader, writer = await asyncio.open_connection(str(ip), port, ssl=context, server_hostname=name, limit=MAX_HEAD)
     try:
         if context is not None and fingerprint is not None:
             certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True) or b""

@@ -16,6 +16,7 @@ from helper.ice.agent import SendStun
 from helper.ice.candidates import Base, Candidate, make_candidate
 from helper.ice.gather import Gatherer
 from helper.ice.mux import Mux
+from helper.ice.stun_health import StunServer
 from helper.names import look_up
 from helper.netmon.snapshot import Snapshot
 from helper.peer.events import LocalView
@@ -56,6 +57,8 @@ class LocalNetwork:
         self._loop = asyncio.get_running_loop()
         self._servers: tuple[tuple[str, int], ...] = ()
         self._resolved: tuple[Address, ...] = ()
+        self._unresolved: frozenset[tuple[str, int]] = frozenset()
+        self._addresses: dict[tuple[str, int], tuple[Address, ...]] = {}
         self._bases: set[Base] = set()
         self._forwarded: dict[IPAddress, Address] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -104,6 +107,17 @@ class LocalNetwork:
         """Those whose addresses are known."""
         return self._resolved
 
+    @property
+    def stun_health(self) -> dict[tuple[str, int], list[StunServer] | None]:
+        """What is known of each server's addresses, by host and port; None for a name that leads nowhere."""
+        known = self.gatherer.health.servers
+        return {
+            server: None
+            if server in self._unresolved
+            else [known[one] for one in self._addresses.get(server, ()) if one in known]
+            for server in self._servers
+        }
+
     def gather_afresh(self) -> None:
         """Ask all STUN servers anew: what they said may be over, although the network looks the same."""
         self._sources.clear()
@@ -114,7 +128,9 @@ class LocalNetwork:
         if servers == self._servers:
             return
         self._servers = servers
-        self._resolved = tuple(address for host, port in servers if (address := _literal(host, port)))
+        self._addresses = {(host, port): (address,) for host, port in servers if (address := _literal(host, port))}
+        self._unresolved = frozenset()
+        self._resolved = tuple(address for addresses in self._addresses.values() for address in addresses)
         self._gather()
         if self._resolving is not None:
             self._resolving.cancel()
@@ -162,12 +178,17 @@ class LocalNetwork:
         """Look the servers' names up until all are known."""
         while True:
             found: list[Address] = []
+            unresolved = set[tuple[str, int]]()
             for host, port in self._servers:
                 try:
                     async with asyncio.timeout(RESOLVE_TIMEOUT):
-                        found += [Address(ip, port) for ip in await look_up(host)]
+                        addresses = [Address(ip, port) for ip in await look_up(host)]
+                    self._addresses[host, port] = tuple(addresses)
+                    found += addresses
                 except (OSError, TimeoutError, ValueError) as error:
                     log.debug("STUN server %s: %s", host, error)
+                    unresolved.add((host, port))
+            self._unresolved = frozenset(server for server in unresolved if server not in self._addresses)
             if tuple(found) != self._resolved and found:
                 self._resolved = tuple(dict.fromkeys(found))
                 self._gather()

@@ -5,9 +5,11 @@ from asyncio import get_running_loop
 from datetime import UTC, datetime
 
 from helper.engine.link import Link
+from helper.engine.local_network import LocalNetwork
 from helper.engine.session import Session
 from helper.engine.verdict import Verdict
 from helper.ice.pair import Pair
+from helper.ice.stun_health import SILENT, StunServer
 from helper.peer.events import State
 from helper.peer.runner import PeerRunner
 from helper.relay.health import Known
@@ -17,6 +19,7 @@ from helper.warnings import Warning
 from protocol import local_api as api
 from protocol.addresses import Address
 from protocol.errors import CoveyError, LoginNeeded, LoginRefused, SessionExpired
+from protocol.join_link import bracketed
 from protocol.keys import PublicKey
 from protocol.version import VERSION
 
@@ -52,6 +55,7 @@ def status_document(
             session.management.link if session else None, settings.server.url if settings.server else "", now, wall
         ),
         "signal": _link(session.signalling.link if session else None, "", now, wall),
+        "stun": _stun(parts.network if parts else None, wall),
         "relays": _relays(parts.relay if parts else None, wall),
         "ip": str(session.management.address) if session else "",
         "publicKey": own.text,
@@ -116,6 +120,25 @@ def _link(link: Link | None, url: str, now: float, wall: float) -> api.LinkStatu
     return {"url": link.url or url, "connected": link.is_up, "error": str(link.error or ""), "since": since}
 
 
+def _stun(network: LocalNetwork | None, wall: float) -> api.StunStatus:
+    """Every server once, as the best of its addresses does."""
+    servers = network.stun_health if network is not None else {}
+    details = [_stun_server(host, port, known, wall) for (host, port), known in servers.items()]
+    return {"total": len(details), "available": sum(detail["available"] for detail in details), "details": details}
+
+
+def _stun_server(host: str, port: int, known: list[StunServer] | None, wall: float) -> api.StunServerStatus:
+    unknown = StunServer(error="its name is not found" if known is None else "")
+    best = max(known or (), key=lambda one: (one.is_available, one.error == SILENT, -(one.round_trip or 0.0)), default=unknown)
+    return {
+        "uri": f"stun:{bracketed(host)}:{port}",
+        "available": best.is_available,
+        "error": best.error,
+        "since": iso(wall + best.since) if best.since is not None else "",
+        "roundTrip": round((best.round_trip or 0.0) * 1000, 1) if best.is_available else 0.0,
+    }
+
+
 def _relays(relay: Relay | None, wall: float) -> api.RelaysStatus:
     """Every server once, the one in use first, by the way that works or else the preferred one."""
     used = relay.server if relay is not None and relay.relayed_address is not None else None
@@ -128,9 +151,8 @@ def _relays(relay: Relay | None, wall: float) -> api.RelaysStatus:
 
 def _relay(known: Known, is_used: bool, wall: float) -> api.RelayStatus:
     way = known.way
-    host = f"[{way.host}]" if ":" in way.host else way.host
     return {
-        "uri": f"{'turns' if way.transport == 'tls' else 'turn'}:{host}:{way.port}",
+        "uri": f"{'turns' if way.transport == 'tls' else 'turn'}:{bracketed(way.host)}:{way.port}",
         "available": known.is_available or is_used,
         "transport": way.transport if known.is_available or is_used else "",
         "error": "" if is_used else known.error,

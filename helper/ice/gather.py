@@ -1,7 +1,8 @@
 """Server-reflexive addresses of this machine, learnt from STUN servers and kept alive. Pure.
 
 All peers share WireGuard's port, so one gathering serves them all. The first server that answered for a base is asked again
-every REFRESH seconds: that keeps the NAT's mapping open and shows when the NAT gave us another address.
+every REFRESH seconds: that keeps the NAT's mapping open and shows when the NAT gave us another address. The others are asked
+now and then, so that it is known whether they would serve.
 """
 
 from dataclasses import dataclass
@@ -11,11 +12,13 @@ from aioice import stun
 from helper.ice import binding
 from helper.ice.agent import SendStun
 from helper.ice.candidates import Base
+from helper.ice.stun_health import SILENT, StunHealth
 from protocol.addresses import Address
 
 RETRIES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # seconds between questions to a server that has not answered
 GIVE_UP_FOR = 30.0  # seconds until a silent server is asked again
 REFRESH = 20.0  # seconds; NATs keep UDP mappings for 30 s or more (RFC 4787, REQ-5 asks for 2 minutes)
+ASK_OTHERS = 300.0  # seconds between questions to a server that answers and keeps no mapping; ours
 LOST_AFTER = 1  # refreshes in a row without an answer, each asked seven times: ask all servers again
 
 
@@ -26,6 +29,7 @@ class _Question:
     tries: int = 0
     next_at: float = 0.0
     answered: bool = False
+    keeps: bool = False  # this base's mapping alive
     silent_rounds: int = 0
     asked_at: float = 0.0
 
@@ -35,12 +39,12 @@ class Gatherer:
 
     Attributes:
         mapped: what each base looks like from outside.
-        round_trips: seconds to each server that answered.
+        health: of each server.
     """
 
     def __init__(self) -> None:
         self.mapped: dict[Base, Address] = {}
-        self.round_trips: dict[Address, float] = {}
+        self.health = StunHealth()
         self._questions: dict[tuple[Base, Address], _Question] = {}
         self._asked: dict[bytes, _Question] = {}
 
@@ -55,6 +59,7 @@ class Gatherer:
         for base, server in wanted - self._questions.keys():
             self._questions[base, server] = _Question(base, server, next_at=now)
         self.mapped = {base: address for base, address in self.mapped.items() if base in bases}
+        self.health.configure(servers, {server for _, server in wanted}, now)
 
     @property
     def deadline(self) -> float:
@@ -72,10 +77,12 @@ class Gatherer:
             if now < question.next_at:
                 continue
             if question.tries >= len(RETRIES):
-                question.tries, question.answered = 0, False
+                question.tries, question.answered, question.keeps = 0, False, False
                 question.silent_rounds += 1
                 question.next_at = now + GIVE_UP_FOR
                 self._asked = {key: value for key, value in self._asked.items() if value is not question}
+                if not any(other.answered and other.server == question.server for other in self._questions.values()):
+                    self.health.fails(question.server, SILENT, now)
                 if question.silent_rounds == LOST_AFTER:
                     self._wake_others(question, now)
                 continue
@@ -96,11 +103,12 @@ class Gatherer:
         if mapped is None:
             return False
         self._asked = {key: value for key, value in self._asked.items() if value is not question}
-        self.round_trips[source] = now - question.asked_at
+        self.health.answers(source, now - question.asked_at, now)
         keeper = self._keeper(base)
         question.answered, question.tries, question.silent_rounds = True, 0, 0
-        question.next_at = now + REFRESH if keeper in (None, question) else float("inf")
-        if keeper not in (None, question):  # one mapping a base is enough to tell; the first answer counts
+        question.keeps = keeper in (None, question)
+        question.next_at = now + (REFRESH if question.keeps else ASK_OTHERS)
+        if not question.keeps:  # one mapping a base is enough to tell; the first answer counts
             return False
         before, self.mapped[base] = self.mapped.get(base), mapped
         return before != mapped
@@ -108,7 +116,7 @@ class Gatherer:
     def _keeper(self, base: Base) -> _Question | None:
         """The question that keeps this base's mapping alive: the first that was answered."""
         for question in self._questions.values():
-            if question.base == base and question.answered and question.next_at != float("inf"):
+            if question.base == base and question.answered and question.keeps:
                 return question
         return None
 

@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 
 WRITE_TIMEOUT = 30.0  # seconds for a peer to take one message off its stream
 
+WRITE_TIMEOUT = 30.0  # seconds for a peer to take one message off its stream
+
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -43,6 +45,15 @@ async def answering(context: Context, method: str) -> AsyncIterator[None]:
         else:
             log.exception("%s failed", method)
         await context.abort(grpc.StatusCode.INTERNAL, "the server failed to handle this call; its log says why")
+
+
+async def write(context: Context, message: Any) -> None:
+    """Send a message of a stream. Raises CallRefused if the peer does not read."""
+    try:
+        async with asyncio.timeout(WRITE_TIMEOUT):
+            await context.write(message)
+    except TimeoutError:
+        raise CallRefused(grpc.StatusCode.UNAVAILABLE, "this peer did not read its messages in time") from None
 
 
 async def write(context: Context, message: Any) -> None:

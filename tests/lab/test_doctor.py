@@ -7,6 +7,7 @@ import pytest
 
 from tests.lab.nat import CONE, NO_UDP_NAT, PORT_RESTRICTED, SYMMETRIC, Nat
 from tests.lab.network import SERVER_OTHER, Lab
+from tests.lab.node import wait_for
 from tests.lab.programs import Member, Server
 
 pytestmark = pytest.mark.lab
@@ -27,6 +28,10 @@ def test_the_doctor_tells_which_nat_it_is(lab: Lab, nat: Nat) -> None:
     alice.up(server, str(server.setup_key()["key"]))
 
     code, document, checks = doctor(alice)
+
+    wait_for("the status tells of the STUN servers", lambda: all(one["since"] for one in alice.status()["stun"]["details"]))
+    stun = alice.status()["stun"]
+    assert (stun["available"] > 0) is (nat is not NO_UDP_NAT), stun
 
     if nat is NO_UDP_NAT:
         found = document["nat"]["mapping"], checks["udp"]["ok"], checks["turn"]["ok"], code

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from helper.clients import race as race_module
+from helper.clients.probe import NoRoute
 from helper.clients.race import interleaved, race, resolve, verdict
 from protocol.addresses import Address
 from protocol.errors import CertificateMismatch, ServerUnreachable
@@ -113,6 +114,7 @@ async def test_a_name_that_cannot_be_looked_up_is_a_sentence(name: str) -> None:
         await resolve(name, PORT)
 
 
-def test_the_verdict_gives_each_address_its_reason() -> None:
-    error = verdict([ServerUnreachable("a refused"), ServerUnreachable("b has no route")], ["c"], 10.0)
-    assert str(error) == "a refused; b has no route; no answer from c within 10 s"
+def test_the_verdict_gives_each_address_its_reason_but_for_those_without_a_way() -> None:
+    error = verdict([ServerUnreachable("a refused"), ServerUnreachable("b closed"), NoRoute("d has no route")], ["c"], 10.0)
+    assert str(error) == "a refused; b closed; no answer from c within 10 s"
+    assert str(verdict([NoRoute("d has no route")], [], 10.0)) == "d has no route"

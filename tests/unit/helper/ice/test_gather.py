@@ -7,7 +7,8 @@ from aioice import stun
 from helper.ice import binding
 from helper.ice.agent import SendStun
 from helper.ice.candidates import Base
-from helper.ice.gather import GIVE_UP_FOR, REFRESH, Gatherer
+from helper.ice.gather import ASK_OTHERS, GIVE_UP_FOR, REFRESH, Gatherer
+from helper.ice.stun_health import NO_WAY, SILENT
 from protocol.addresses import Address
 
 BASE = Base(ipaddress.ip_address("10.0.0.2"))
@@ -72,6 +73,36 @@ def test_when_the_keeper_falls_silent_the_others_take_over() -> None:
         now = gatherer.deadline
         assert now < 60
         asked = {q.destination for q in gatherer.advance(now)}
+
+
+def test_each_servers_health_is_known_whether_it_keeps_the_mapping_or_not() -> None:
+    # given    two servers that answer, and one of a family that we have no address of
+    six = Address.of("2001:db8::53", 3478)
+    gatherer = Gatherer()
+    gatherer.configure({BASE}, (FIRST, SECOND, six), 0.0)
+    health = gatherer.health.servers
+    assert (health[six].is_available, health[six].error) == (False, NO_WAY)
+    assert (health[FIRST].is_available, health[FIRST].since, health[FIRST].error) == (False, None, "")
+    for question in gatherer.advance(0.0):
+        gatherer.receive(answer(question), question.destination, BASE, 0.02)
+    assert [(one.is_available, one.since, one.round_trip) for one in (health[FIRST], health[SECOND])] == [(True, 0.02, 0.02)] * 2
+
+    # when     the one that keeps no mapping falls silent
+    (keeper,) = gatherer.advance(0.02 + REFRESH)
+    other = ({FIRST, SECOND} - {keeper.destination}).pop()
+    now, asked = 0.02 + REFRESH, [keeper]
+    while health[other].is_available:
+        for question in asked:
+            if question.destination == keeper.destination:
+                gatherer.receive(answer(question), keeper.destination, BASE, now)
+        now = gatherer.deadline
+        asked = gatherer.advance(now)
+
+    # then     that is known, and nothing about the mapping changes
+    assert ASK_OTHERS < now < ASK_OTHERS + 10
+    assert (health[other].error, health[other].since) == (SILENT, now)
+    assert health[keeper.destination].since == 0.02
+    assert gatherer.mapped == {BASE: MAPPED}
 
 
 def test_an_answer_that_was_not_asked_for_is_nothing() -> None:

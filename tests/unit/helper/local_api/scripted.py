@@ -78,6 +78,19 @@ def status_document(*peers: PeerStatus, state: str = "Connected") -> StatusDocum
         "warnings": [],
         "management": link() if is_up else link(error="no answer"),
         "signal": link() if is_up else link(error="no answer"),
+        "stun": {
+            "total": 1,
+            "available": 1,
+            "details": [
+                {
+                    "uri": "stun:203.0.113.9:3478",
+                    "available": True,
+                    "error": "",
+                    "since": "2026-01-01T00:00:00.000Z",
+                    "roundTrip": 12.5,
+                }
+            ],
+        },
         "relays": {
             "total": 1,
             "available": 1,
