@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-from helper.clients.backoff import Backoff, Retry
+from helper.clients.backoff import SPREAD, Backoff, Retry
 from helper.clients.management import ManagementClient
 from helper.engine.link import Link
 from helper.engine.network_map import NetworkMap, read_address, read_network_map
@@ -15,6 +15,8 @@ from protocol.errors import CoveyError, LoginNeeded, LoginRefused, ServerUnreach
 from protocol.generated.management_pb2 import LoginResponse, NetbirdConfig, SyncResponse
 
 log = logging.getLogger(__name__)
+
+FIRST_PAUSE = 0.8  # seconds at most, between two attempts
 
 VOUCH_EVERY = 900.0  # seconds between notes on disk that the server still stands by the map
 
@@ -53,7 +55,7 @@ class Management:
         self._configure, self._apply, self._on_change = configure, apply, on_change
         self._map_is_first = True
         self._vouching: asyncio.TimerHandle | None = None
-        self._retry = Retry(Backoff())
+        self._retry = Retry(Backoff(FIRST_PAUSE, spread=SPREAD))
         self._loop = asyncio.get_running_loop()
 
     async def run(self) -> None:
@@ -68,7 +70,7 @@ class Management:
                 async for response in self._client.sync():
                     if not self.link.is_up:
                         log.info("management connected")
-                    self._retry.backoff.reset()
+                    self._retry.worked()
                     self.link.set(True, self._loop.time())
                     self._synced(response)
                     self._on_change()

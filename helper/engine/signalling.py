@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from helper.clients.backoff import Backoff, Retry
+from helper.clients.backoff import SPREAD, Backoff, Retry
 from helper.clients.signal import SignalClient
 from helper.engine.link import Link
 from helper.peer.messages import SignalMessage, from_body, to_body
@@ -18,6 +18,7 @@ from protocol.keys import PrivateKey, PublicKey
 
 log = logging.getLogger(__name__)
 
+FIRST_PAUSE = 0.4  # seconds at most, between two attempts
 OUTGOING_MESSAGES = 1000  # that may wait; more are dropped and offered again
 EACH = 64  # that may wait for one peer
 AT_ONCE = 16  # messages under way, to different peers
@@ -43,7 +44,7 @@ class Signalling:
         self._private_key, self._location = private_key, location
         self._on_message, self._on_change = on_message, on_change
         self._client: SignalClient | None = None
-        self._retry = Retry(Backoff(first=0.4))
+        self._retry = Retry(Backoff(FIRST_PAUSE, spread=SPREAD))
         self._outgoing: asyncio.Queue[tuple[PublicKey, Body]] = asyncio.Queue(OUTGOING_MESSAGES)
 
     async def run(self) -> None:
@@ -82,7 +83,7 @@ class Signalling:
                 self.link.url = location.url
                 client = SignalClient(location, self._private_key)
                 async with client.stream() as messages:
-                    self._retry.backoff.reset()
+                    self._retry.worked()
                     self._client = client
                     self._set(True, loop.time())
                     async for sender, body in messages:

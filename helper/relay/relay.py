@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from helper.clients.backoff import Backoff
 from helper.relay.allocating import Asking, allocate
 from helper.relay.datagrams import ROOM, Part
 from helper.relay.errors import RelayRefused, reached
@@ -21,7 +21,7 @@ from protocol.stun import is_stun
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, (30.0, 45.0)  # seconds between attempts; the cap is drawn anew each time; ours
+FIRST_PAUSE = 0.7  # seconds at most, between two attempts; ours
 SHORT_LIFE = 5.0  # seconds; an allocation that was lost sooner does not restart the pauses; ours
 LINGER = 10.0  # seconds an allocation still receives after another has taken over: peers learn that by signalling; ours
 UPGRADE_AFTER, UPGRADE_AT_MOST_AFTER = 30.0, 300.0  # seconds between tries for UDP while TCP or TLS serves; ours
@@ -63,7 +63,7 @@ class Relay:
         self.health = Health()
         self._others = Others(self.health, self._loop, on_change)
         self._changed = asyncio.Event()
-        self._pause = FIRST_PAUSE
+        self._backoff = Backoff(FIRST_PAUSE)
         self._wanted: set[IPAddress] = set()
         self._paths: dict[Address, RelayPath] = {}
         self._early = Waiting(each=4, peers=64, seconds=5.0)
@@ -110,13 +110,13 @@ class Relay:
         if self._session is not None:
             is_named = self._session.server.location in named
             self._is_stale = self._is_stale or not is_named or (is_new_pin and self._session.server.transport == "tls")
-        self._pause = FIRST_PAUSE
+        self._backoff.reset()
         self._changed.set()
 
     def network_changed(self) -> None:
         """Allocate anew at once: the server knows us by an address that we may no longer have."""
         self._is_stale = self._session is not None
-        self._pause = FIRST_PAUSE
+        self._backoff.reset()
         self._changed.set()
 
     def check(self) -> None:
@@ -124,7 +124,7 @@ class Relay:
         if self._session is not None:
             self._session.check()
         else:
-            self._pause = FIRST_PAUSE
+            self._backoff.reset()
             self._changed.set()
 
     @property
@@ -194,7 +194,7 @@ class Relay:
         if self._session is None and self._loop.time() - session.opened_at < SHORT_LIFE:
             await self._rest()
         else:
-            self._pause = FIRST_PAUSE
+            self._backoff.reset()
 
     async def _recover(self, error: CoveyError) -> None:
         """No new allocation. If the relay is just full, the one that was to be replaced may still serve."""
@@ -210,9 +210,7 @@ class Relay:
 
     async def _rest(self) -> None:
         """Pause before the next attempt, unless something changes."""
-        cap = random.uniform(*LONGEST_PAUSE)
-        pause, self._pause = min(self._pause, cap), min(self._pause * 2, cap)
-        await self._wait(pause * random.uniform(0.75, 1.25) if pause < cap else pause)
+        await self._wait(self._backoff.next())
 
     async def _keep(self) -> None:
         """Stay with the allocation until it is lost or stale; change to UDP when that works again."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helper.clients.backoff import Backoff
+from helper.clients.backoff import Backoff, Retry
 
 
 @given(seed=st.integers(), tries=st.integers(1, 60))
@@ -44,3 +44,32 @@ def test_two_helpers_do_not_wait_alike() -> None:
 def test_refuses_delays_that_would_not_grow(first: float, factor: float, cap: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="grows"):
         Backoff(first, factor, cap)
+
+
+def test_after_a_success_the_first_delay_is_spread_and_the_next_ones_grow_from_there() -> None:
+    backoff = Backoff(first=0.8, cap=(30.0, 30.0), rng=Highest(), spread=3.0)
+    assert backoff.next() == 0.8
+    backoff.succeeded()
+    assert [backoff.next() for _ in range(3)] == [3.0, 6.0, 12.0]
+    backoff.succeeded()
+    backoff.reset()
+    assert backoff.next() == 0.8
+
+
+@pytest.mark.parametrize(("stable", "delays"), [(0.0, [0.001, 0.001, 0.001]), (3600.0, [0.001, 0.002, 0.004])])
+async def test_a_stream_that_is_taken_and_dropped_does_not_begin_the_delays_anew(
+    monkeypatch: pytest.MonkeyPatch, stable: float, delays: list[float]
+) -> None:
+    monkeypatch.setattr("helper.clients.backoff.STABLE", stable)
+    seen: list[float] = []
+
+    class Noting(Backoff):
+        def next(self) -> float:
+            seen.append(super().next())
+            return seen[-1]
+
+    retry = Retry(Noting(first=0.001, cap=(1.0, 1.0), rng=Highest()))
+    for _ in delays:
+        retry.worked()
+        await retry.pause()
+    assert seen == delays
