@@ -54,12 +54,3 @@ async def write(context: Context, message: Any) -> None:
             await context.write(message)
     except TimeoutError:
         raise CallRefused(grpc.StatusCode.UNAVAILABLE, "this peer did not read its messages in time") from None
-
-
-async def write(context: Context, message: Any) -> None:
-    """Send a message of a stream. Raises CallRefused if the peer does not read."""
-    try:
-        async with asyncio.timeout(WRITE_TIMEOUT):
-            await context.write(message)
-    except TimeoutError:
-        raise CallRefused(grpc.StatusCode.UNAVAILABLE, "this peer did not read its messages in time") from None
