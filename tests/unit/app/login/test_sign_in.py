@@ -1,4 +1,4 @@
-"""Whole sign-ins over real HTTP, and all that can go wrong."""
+"""Whole sign-ins over real HTTP, with and without a browser, and all that can go wrong."""
 
 import asyncio
 import socket
@@ -12,11 +12,8 @@ from yarl import URL
 
 from app.login import http
 from app.login.prompt import Prompt
-from app.login.sign_in import BY_HAND, SignIn, refresh
-from app.login.tokens import Tokens
+from app.login.sign_in import BY_HAND, SignIn
 from protocol.errors import (
-    CertificateMismatch,
-    CertificateUntrusted,
     CoveyError,
     PortTaken,
     SignInGivenUp,
@@ -24,52 +21,8 @@ from protocol.errors import (
     SignInRefused,
     SignInUnavailable,
 )
-from protocol.sign_in import SignInFlow
 from tests.support.openid import EMAIL, ScriptedProvider, WalkingBrowser
-
-PATIENCE = 30.0  # seconds
-
-
-class Slept:
-    """Waits for nothing, and notes how long it should have."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-
-    async def __call__(self, seconds: float) -> None:
-        self.seconds.append(seconds)
-        await asyncio.sleep(0)
-
-
-@pytest.fixture
-def slept() -> Slept:
-    return Slept()
-
-
-async def in_browser(flow: SignInFlow, browser: WalkingBrowser, prompts: list[Prompt] | None = None, **options: Any) -> Tokens:
-    prompts = [] if prompts is None else prompts
-    async with asyncio.timeout(PATIENCE):
-        return await SignIn(opens=browser, patience=PATIENCE, **options).run(flow, on_prompt=prompts.append, browser=True)
-
-
-async def elsewhere(flow: SignInFlow, slept: Slept, prompts: list[Prompt] | None = None) -> Tokens:
-    prompts = [] if prompts is None else prompts
-    async with asyncio.timeout(PATIENCE):
-        return await SignIn(opens=no_browser, sleep=slept).run(flow, on_prompt=prompts.append, browser=False)
-
-
-async def waiting(flow: SignInFlow, prompted: "asyncio.Queue[Prompt]") -> Tokens:
-    """As with a browser that shows the page and does nothing."""
-
-    async def opens(url: str) -> bool:
-        return True
-
-    return await SignIn(opens=opens, patience=PATIENCE).run(flow, on_prompt=prompted.put_nowait, browser=True)
-
-
-async def no_browser(url: str) -> bool:
-    return False
-
+from tests.unit.app.login.conftest import PATIENCE, Slept, elsewhere, in_browser, no_browser, waiting
 
 # ---- with a browser here
 
@@ -329,88 +282,3 @@ async def test_the_fingerprint_is_told_to_whom_a_browser_elsewhere_will_warn(
     async with ScriptedProvider().serve(context) as provider:
         await elsewhere(provider.flow(fingerprint=pin), slept, prompts)
     assert pin.hex(":").upper() in prompts[0].note
-
-
-# ---- whom we talk to
-
-
-@pytest.mark.parametrize("browser_is_there", [True, False])
-async def test_a_provider_that_is_down_is_told_at_once(browser_is_there: bool) -> None:
-    with closing(socket.create_server(("127.0.0.1", 0))) as gone:
-        flow = ScriptedProvider(f"http://127.0.0.1:{gone.getsockname()[1]}").flow()
-    with pytest.raises(SignInUnavailable, match="can't be reached") as caught:
-        await SignIn().run(flow, on_prompt=print, browser=browser_is_there)
-    assert caught.value.hint
-
-
-async def test_a_provider_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "ANSWER_TIMEOUT", 0.05)
-    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
-        flow = ScriptedProvider(f"http://127.0.0.1:{silent.getsockname()[1]}").flow()
-        with pytest.raises(SignInUnavailable, match="does not answer"):
-            await SignIn().run(flow, on_prompt=print, browser=True)
-
-
-async def test_what_speaks_no_http_is_no_provider() -> None:
-    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"SSH-2.0-OpenSSH\r\n")
-        await reader.read(1)
-        writer.close()
-
-    async with await asyncio.start_server(babble, "127.0.0.1", 0) as server:
-        flow = ScriptedProvider(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}").flow()
-        with pytest.raises(SignInUnavailable):
-            await SignIn().run(flow, on_prompt=print, browser=True)
-
-
-async def test_the_address_of_a_server_that_answers_is_found(provider: ScriptedProvider, slept: Slept) -> None:
-    flow = provider.flow()
-    assert flow.device is not None
-    server = flow.server
-    hosts = ("127.0.0.2", "::1", "127.0.0.1")  # nobody is at the first two
-
-    def first(url: str) -> str:
-        return url.replace("127.0.0.1", "127.0.0.2")
-
-    device = type(flow.device)(
-        flow.device.client_id, first(flow.device.token_endpoint), audience="covey", use_id_token=True,
-        device_auth_endpoint=first(flow.device.device_auth_endpoint),
-    )  # fmt: skip
-    moved = SignInFlow(type(server)(hosts, server.port, tls=False), device=device)
-    assert (await elsewhere(moved, slept)).email == EMAIL
-
-
-async def test_a_certificate_that_nobody_vouches_for_is_not_trusted(certificate: tuple[ssl.SSLContext, bytes]) -> None:
-    async with ScriptedProvider().serve(certificate[0]) as provider:
-        with pytest.raises(CertificateUntrusted):
-            await SignIn().run(provider.flow(), on_prompt=print, browser=True)
-
-
-async def test_another_certificate_than_the_pinned_one_is_refused_before_anything_is_sent(
-    certificate: tuple[ssl.SSLContext, bytes],
-) -> None:
-    async with ScriptedProvider().serve(certificate[0]) as provider:
-        flow = provider.flow(fingerprint=bytes(32))
-        for browser_is_there in (True, False):
-            with pytest.raises(CertificateMismatch):
-                await SignIn().run(flow, on_prompt=print, browser=browser_is_there)
-        with pytest.raises(CertificateMismatch):
-            await refresh(flow, "secret")
-        assert provider.asked == []
-
-
-# ---- again, without the person
-
-
-async def test_a_refresh_token_gives_new_tokens(provider: ScriptedProvider) -> None:
-    provider.refresh_tokens = {"old"}
-    tokens = await refresh(provider.flow(), "old")
-    assert (tokens.email, tokens.refresh_token) == (EMAIL, "refresh-1")
-    with pytest.raises(SignInRefused, match="used already"):
-        await refresh(provider.flow(), "old")
-
-
-async def test_a_provider_that_is_down_refused_nobody(provider: ScriptedProvider) -> None:
-    provider.answers = [503]
-    with pytest.raises(SignInUnavailable):
-        await refresh(provider.flow(), "old")
