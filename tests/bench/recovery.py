@@ -3,6 +3,7 @@
 Each time counts from when recovery became possible (the new address is there, the NAT has forgotten) to the first answered ping.
 """
 
+import os
 import statistics
 import sys
 import time
@@ -18,7 +19,7 @@ from tests.lab.node import LabError, Node, Process, wait_for
 from tests.lab.programs import Member
 from tests.lab.scenarios import DIRECT, RELAYED, SCENARIOS
 
-ROUNDS = 20
+ROUNDS = int(os.environ.get("COVEY_BENCH_ROUNDS", "20"))
 PATIENCE = 60.0  # seconds
 PING = (sys.executable, "-S", str(Path(__file__).with_name("first_reply.py")))
 WITHOUT = 0.3  # seconds between the old address and the new one
