@@ -7,8 +7,9 @@ those of others in folders of their own (profiles.py). How they are written and 
 import json
 import os
 import pathlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from helper.files import MAX_SIZE, SUFFIXES, Files
 from protocol.errors import AlreadyRunning, NoPermission
@@ -17,6 +18,8 @@ from protocol.join_link import ServerLocation
 from protocol.keys import PrivateKey
 
 __all__ = ["MAX_SIZE", "ProfileFolder", "Settings", "StateFolder"]
+
+T = TypeVar("T")
 
 VERSION = 1
 MAX_EMAIL = 254  # characters (RFC 5321, section 4.5.3.1.3)
@@ -139,6 +142,16 @@ class ProfileFolder:
     def save_map(self, data: bytes) -> None:
         self._files.write("network-map", data, sync=False)
 
+    def load_sessions(self, parse: Callable[[bytes], T]) -> T | None:
+        """What `parse` makes of the last ICE sessions; it raises ValueError for what is damaged."""
+        return self._files.read("ice-sessions", parse)
+
+    def save_sessions(self, data: bytes) -> None:
+        self._files.write("ice-sessions", data, sync=False)
+
+    def forget_sessions(self) -> None:
+        self._files.forget("ice-sessions")
+
     def forget_server(self) -> None:
         """Forget what belongs to a server: login, map, location, who signed in; the key stays."""
         self.forget_map()
@@ -146,8 +159,8 @@ class ProfileFolder:
         self._files.forget("settings.json", suffixes=(".before",))
 
     def forget_map(self) -> None:
-        """Forget the last login and network map."""
-        self._files.forget("login", "network-map")
+        """Forget the last login and network map, and the sessions with the peers."""
+        self._files.forget("login", "network-map", "ice-sessions")
 
     @property
     def is_used(self) -> bool:
@@ -155,7 +168,7 @@ class ProfileFolder:
 
     def wipe(self) -> None:
         """Remove every file of the profile; the key last, so that what is left half done is still seen as a profile."""
-        self._files.forget("settings.json", "login", "network-map", "wireguard.key", suffixes=SUFFIXES)
+        self._files.forget("settings.json", "login", "network-map", "ice-sessions", "wireguard.key", suffixes=SUFFIXES)
 
 
 class StateFolder(ProfileFolder):

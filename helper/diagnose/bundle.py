@@ -29,8 +29,8 @@ ABOUT = {
     "sysctl.txt": "settings of the kernel that matter for networks",
 }
 NEVER = (
-    "wireguard.key (this machine's private key), login and network-map (they hold credentials) are never part of a report,",
-    "and neither are passwords, tokens and setup keys, whatever was asked for.",
+    "wireguard.key (this machine's private key), login, network-map and ice-sessions (they hold credentials) are never part of",
+    "a report, and neither are passwords, tokens and setup keys, whatever was asked for.",
 )
 LEDGER = "ledger.json"
 

@@ -13,6 +13,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from helper.diagnose.redaction import Known
+from helper.peer.saved_session import passwords
 from helper.saved_map import unpack
 from protocol.generated.management_pb2 import LoginResponse, NetbirdConfig, NetworkMap, SyncResponse
 
@@ -49,6 +50,8 @@ def _of_folder(folder: Path, known: Known) -> None:
             response = SyncResponse.FromString(unpack(_bytes(path))[0])
             _of_config(response.netbirdConfig, known)
             _of_map(response.NetworkMap, known)
+    for path in folder.glob("ice-sessions*"):
+        known.secrets |= passwords(_bytes(path))
 
 
 def _add_key(text: str, known: Known) -> None:

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from helper.engine.lease import Lease, Message
 from helper.engine.network_map import read_address
+from helper.engine.saved_sessions import SavedSessions
 from helper.saved_map import MapAge, pack, unpack
 from helper.settings import ProfileFolder, Settings
 from protocol.errors import NotSaved
@@ -33,6 +34,7 @@ class Memory:
         settings: those in force, saved or not.
         lease: until when the person's sign-in lets us in.
         map_age: of the network map in use.
+        sessions: ICE sessions, kept for the next start.
     """
 
     def __init__(self, folder: ProfileFolder) -> None:
@@ -40,6 +42,7 @@ class Memory:
         self.private_key = folder.private_key()
         self.settings: Settings = folder.load()
         self.lease, self.map_age = Lease(self.settings.session_ends), MapAge()
+        self.sessions = SavedSessions(folder)
         self._unsaved_map: bytes | None = None
 
     def change(self, **changes: object) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from helper.engine.lease import Lease
+from helper.engine.saved_sessions import SavedSessions
 from helper.preferences import DEFAULTS
 from helper.recorder import Recorder
 from helper.saved_map import MapAge
@@ -31,6 +32,7 @@ class Plan:
         displaced: who took WireGuard's former port, as a sentence; empty: nobody did.
         lease: until when the person's sign-in lets us in; whoever hears the server tells it.
         map_age: of the network map; whoever hears the server tells it, too.
+        sessions: the ICE sessions of before the start, and where those of now are kept.
     """
 
     server: ServerLocation
@@ -44,6 +46,7 @@ class Plan:
     preferences: Preferences = field(default_factory=lambda: DEFAULTS)
     lease: Lease = field(default_factory=Lease)
     map_age: MapAge = field(default_factory=MapAge)
+    sessions: SavedSessions = field(default_factory=SavedSessions)
     displaced: str = ""
 
     @property

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from helper.clients.management import ManagementClient
 from helper.clients.signal import signal_location
 from helper.diagnose.watch import NatWatch
+from helper.engine.failure import first_of
 from helper.engine.local_network import LocalNetwork
 from helper.engine.local_notes import LocalNotes
 from helper.engine.management import Management
@@ -102,7 +103,7 @@ class Session:
             plan.name, plan.private_key, plan.port, (self.management.address,), plan.mtu, backend=plan.backend
         )
         async with open_device(settings, self._ledger) as device:
-            with self._open_tap(device.port) as tap, open_lobby(device.port) as lobby:
+            with open_tap(device.port, self._mux.on_tap) as tap, open_lobby(device.port) as lobby:
                 relay = Relay(
                     wireguard_port=device.port, on_stun=self._on_relay_stun, on_change=self._local_changed, inject=tap.inject
                 )
@@ -149,6 +150,7 @@ class Session:
                 network.set_snapshot(snapshot)
                 mapping.network_changed(snapshot)
                 self._configure(plan.login.netbirdConfig)
+                plan.sessions.begin(self.peers)
                 if plan.saved_map is not None:
                     self.management.use_saved_map(plan.saved_map)
                 self._callbacks.on_change()
@@ -156,6 +158,7 @@ class Session:
                 try:
                     await self._run_tasks(self.parts)
                 finally:
+                    plan.sessions.end()
                     await asyncio.gather(mapping.close(), *(runner.close() for runner in self.peers.values()))
                     self.peers.clear()
                     network.close()
@@ -178,18 +181,18 @@ class Session:
                 group.create_task(self._tidy_permissions(parts.relay), name="permissions")
                 group.create_task(parts.upkeep.run(), name="upkeep")
         except BaseExceptionGroup as errors:
-            raise _first(errors) from None  # the first failure ended the rest
+            raise first_of(errors) from None  # the first failure ended the rest
 
     async def say_goodbye(self) -> None:
         """Tell the peers that the tunnel goes down, so that their status is true at once."""
+        is_told = self.signalling.link.is_up
         await self.signalling.farewell([(key, runner.connection.goodbye) for key, runner in self.peers.items()])
+        if is_told:
+            self.plan.sessions.forget()
 
     async def close(self) -> None:
         """Close the connection to management."""
         await self.management.close()
-
-    def _open_tap(self, port: int) -> contextlib.AbstractContextManager[Tap]:
-        return open_tap(port, self._mux.on_tap)
 
     def _signal_location(self) -> ServerLocation:
         return signal_location(self.management.login.netbirdConfig, self.plan.server)
@@ -241,8 +244,9 @@ class Session:
                 runner.set_lazy(lazy)
 
     def _add_peer(self, remote: RemotePeer, parts: _Parts) -> None:
+        resumed = self.plan.sessions.take(remote.key)
         self.peers[remote.key] = PeerRunner(
-            remote, parts.around, parts.network.view, signal_up=self.signalling.link.is_up, lazy=self._lazy
+            remote, parts.around, parts.network.view, signal_up=self.signalling.link.is_up, lazy=self._lazy, resumed=resumed
         )
 
     def _remove_peer(self, key: PublicKey) -> None:
@@ -356,6 +360,7 @@ class Session:
         if self.parts is not None:
             self.parts.wake_poll.set()
             self.parts.upkeep.look()
+        self.plan.sessions.look()
         self._callbacks.on_change()
 
     async def _tidy_permissions(self, relay: Relay) -> None:
@@ -392,9 +397,3 @@ class Session:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_CLOSELY if closely else POLL):
                     await parts.wake_poll.wait()
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first failure, out of however many groups around it."""
-    first = errors.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -141,6 +141,7 @@ class Supervisor:
             preferences=preferences,
             lease=memory.lease,
             map_age=memory.map_age,
+            sessions=memory.sessions,
             displaced=self._displaced,
         )
         callbacks = Callbacks(self._on_change, memory.save_map_soon, memory.save_login, memory.hear, self.recorder)

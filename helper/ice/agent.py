@@ -87,6 +87,8 @@ class Agent:
         self.remote: binding.Credentials | None = None
         self.pairs: dict[tuple[Base, Address], Pair] = {}
         self.selected: Pair | None = None
+        self.was_selected: Address | None = None  # where the last selected pair led to
+        self.presumed: Address | None = None  # where the pair leads to that the other side has selected still, for all we know
         self._pacing = Pacing(controlling)
         self.tie_breaker, self._source_for = tie_breaker, source_for
         self._bases: set[Base] = set()
@@ -240,6 +242,10 @@ class Agent:
                 return True
         return False
 
+    @property
+    def remotes(self) -> list[Candidate]:
+        return list(self._remotes.values())
+
     def make_check(self, base: Base, *, use_candidate: bool = False) -> tuple[bytes, bytes]:
         """A check from this base: transaction id and datagram. Only with the other side's credentials."""
         assert self.remote is not None
@@ -311,7 +317,7 @@ class Agent:
         pair.answered(now, now - pending.sent)
         pair.mapped = binding.mapped_address(message) or pair.mapped
         actions: list[Action] = []
-        if pending.use_candidate and pair is self._nominee:
+        if (pending.use_candidate and pair is self._nominee) or (not self.controlling and pair.remote.address == self.presumed):
             actions += self._select(pair, now)
         if not was_valid or pair is self.selected:
             pair.next_check = now + self._interval(pair, now)
@@ -372,9 +378,10 @@ class Agent:
         return is_better(best.quality, current.quality)
 
     def _select(self, pair: Pair, now: float) -> list[Action]:
+        self.presumed = None
         if pair is self.selected:
             return []
-        self.selected, self._pacing.selected_at = pair, now
+        self.selected, self._pacing.selected_at, self.was_selected = pair, now, pair.remote.address
         if not self.controlling:
             self._nominee = pair
             if pair.valid_since is None:  # the other side had an answer on it, so it works

@@ -43,6 +43,7 @@ from helper.peer.handshake import HANDSHAKE_MAX_AGE, HandshakeWait
 from helper.peer.ice_session import IceSession, Sessions
 from helper.peer.messages import Answer, Description, GoIdle, Goodbye, Offer, SearchPorts, SignalMessage, Trickle
 from helper.peer.other_side import OtherSide
+from helper.peer.saved_session import SavedSession
 from helper.peer.search import Search
 from helper.wireguard.device import PeerStatistics
 from protocol.addresses import Address
@@ -82,6 +83,12 @@ class PeerConnection:
         self._restart_at = float("inf")
         self._handshake = HandshakeWait(controlling=controlling)
 
+    def resume(self, saved: SavedSession, now: float) -> list[Action]:
+        """Before `start`: be found by a session of before this program's start, too, as long as signalling is away."""
+        actions = self.sessions.resume(saved, self.view.bases, now)
+        self.calls.wake(now)
+        return self._ice(self.session, actions, now)
+
     def start(self, now: float) -> list[Action]:
         """Say what to do first; everything after follows from events."""
         return self._ice(self.session, self.session.agent.set_bases(set(self.view.bases), now), now) + self._time_passed(now)
@@ -104,7 +111,7 @@ class PeerConnection:
     def deadline(self) -> float:
         """When TimePassed is wanted next, on the event loop's clock."""
         own = (self.calls.at if self._signal_up else float("inf"), self.calls.idle_at, self._restart_at, self._handshake.until)
-        return min(*own, self.search.deadline, *(session.agent.deadline for session in self.sessions.all()))
+        return min(*own, self.search.deadline, self.sessions.deadline)
 
     @property
     def wants_statistics(self) -> bool:
@@ -205,7 +212,7 @@ class PeerConnection:
         if self.other.has_new_device(description.device):
             self._session_lives = False
         if is_offer:
-            actions.insert(0, SendSignal(Answer(self._description())))
+            actions.insert(0, SendSignal(Answer(self.session.description(self.view))))
         if is_new and description.device is None:  # not ours: it looks for candidates in messages of their own
             actions += [SendSignal(Trickle(candidate, self.session.agent.local.ufrag)) for candidate in self.view.candidates]
         self._offered(now)
@@ -297,6 +304,8 @@ class PeerConnection:
 
     def _time_passed(self, now: float) -> list[Action]:
         actions = [action for one in self.sessions.all() for action in self._ice(one, one.agent.advance(now), now)]
+        if self.sessions.give_up(now):
+            actions.append(SessionChanged(self.sessions.ufrags))
         if now >= self._handshake.until:
             actions += self._handshake_missing(now)
         if now >= self._restart_at:
@@ -335,17 +344,7 @@ class PeerConnection:
             self.calls.unanswered(now)
         else:
             self._offered(now)
-        return [SendSignal(Offer(self._description()))]
-
-    def _description(self) -> Description:
-        return Description(
-            credentials=self.session.agent.local,
-            session=self.session.identity,
-            about=self.session.remote,
-            device=self.view.device,
-            wireguard_port=self.view.wireguard_port,
-            candidates=self.view.candidates,
-        )
+        return [SendSignal(Offer(self.session.description(self.view)))]
 
     # ---- paths
 
@@ -375,7 +374,7 @@ class PeerConnection:
             return [*actions, UsePath(pair, former)]
         if self._handshake.is_on and former is not None and former.is_valid:
             return [*actions, UsePath(pair, former, await_handshake=not self.controlling)]  # it is under way already
-        self._handshake.begin(now)
+        self._handshake.begin(now, soon=session.is_resumed)
         return [*actions, UsePath(pair, former, afresh=self.controlling, await_handshake=not self.controlling)]
 
     def _lost(self, session: IceSession, now: float) -> None:

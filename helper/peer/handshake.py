@@ -18,8 +18,9 @@ class HandshakeWait:
     def is_on(self) -> bool:
         return self.until != NEVER
 
-    def begin(self, now: float) -> None:
-        self.until, self._missed = now + self._first, 0
+    def begin(self, now: float, *, soon: bool = False) -> None:
+        """Await one. `soon`: the other side, though it may be the initiator, knows of no need for one."""
+        self.until, self._missed = now + (min(self._first, RETRIES[0]) if soon else self._first), 0
 
     def end(self) -> None:
         self.until = NEVER

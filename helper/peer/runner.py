@@ -36,6 +36,7 @@ from helper.peer.lobby import Lobby
 from helper.peer.messages import Answer, Offer, SignalMessage
 from helper.peer.notes import PeerNotes
 from helper.peer.report import Correspondence, Report
+from helper.peer.saved_session import SavedSession
 from helper.peer.ways import Port, Ways
 from helper.recorder import Recorder
 from helper.relay.relay import Relay
@@ -85,7 +86,17 @@ class PeerLog(logging.LoggerAdapter[logging.Logger]):
 class PeerRunner:
     """Runs the connection to one peer until `close`."""
 
-    def __init__(self, remote: RemotePeer, around: Surroundings, view: LocalView, *, signal_up: bool, lazy: bool = False) -> None:
+    def __init__(
+        self,
+        remote: RemotePeer,
+        around: Surroundings,
+        view: LocalView,
+        *,
+        signal_up: bool,
+        lazy: bool = False,
+        resumed: SavedSession | None = None,
+    ) -> None:
+        """`resumed`: the session of before this program's start, if there is one."""
         self.remote, self._around = remote, around
         self._loop = asyncio.get_running_loop()
         self._log = PeerLog(log, {"peer": remote.key.short})
@@ -113,8 +124,9 @@ class PeerRunner:
         self._worker = asyncio.create_task(self._drive_device(), name=f"peer {remote.key.short}")
         self._initiation: tuple[bytes, float] | None = None  # the last that WireGuard made for want of a path, and when
         around.lobby.register(remote.key, self._on_initiation)
+        begun = self.connection.resume(resumed, self._loop.time()) if resumed is not None else []
         self._register()
-        self._carry_out(self.connection.start(self._loop.time()))
+        self._carry_out(begun + self.connection.start(self._loop.time()))
         self._schedule()
 
     # ---- events in
