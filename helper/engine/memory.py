@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 M = TypeVar("M", LoginResponse, SyncResponse)
 
 PORTS = (49152, 65535)  # a random one of these is ours: two machines behind one NAT should not have the same
-SAVE_MAP_AFTER = 2.0  # seconds: maps that come in a burst are written once
+SAVE_MAP_AFTER = 1.0  # seconds: maps that come in a burst are written once
 DAY = 86400  # seconds
 
 

@@ -74,6 +74,11 @@ class Server:
     def stop(self) -> None:
         end(self.process)
 
+    def kill(self) -> None:
+        """As a loss of power does."""
+        self.process.kill()
+        self.process.wait()
+
     def restart(self) -> None:
         self.stop()
         self.start()

@@ -1,5 +1,7 @@
 """Two helpers on one machine, and a helper that starts anew while its server is away."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.lab.meeting import Meeting
@@ -49,14 +51,16 @@ def _clashes(member: Member) -> bool:
     return "overlay-conflict" in {warning["code"] for warning in member.status()["warnings"]}
 
 
-def test_a_helper_that_starts_while_its_server_is_away_comes_up_with_the_map_it_saved(lab: Lab) -> None:
+def test_a_helper_that_starts_while_its_server_is_away_is_back_with_its_peers(lab: Lab) -> None:
     meeting = Meeting(lab, SCENARIOS["two-nats"].build(lab))
     alice = meeting.alice
     meeting.check_pings()
     meeting.settle(DIRECT)
     before = alice.status()
-    wait_for("the map is saved", (alice.folder / "state/network-map").exists)
-    meeting.server.stop()
+    state = alice.folder / "state"
+    wait_for("the map with bob is saved", lambda: _names_bob(state / "network-map"))
+    wait_for("the session with bob is saved", (state / "ice-sessions").exists)
+    meeting.server.kill()
     alice.kill()
     alice.start()
     status = wait_for("alice is up by what it saved", lambda: _with_saved_map(alice))
@@ -64,10 +68,19 @@ def test_a_helper_that_starts_while_its_server_is_away_comes_up_with_the_map_it_
     assert [peer["fqdn"] for peer in status["peers"]["details"]] == ["bob.covey.internal"]
     assert status["daemonStatus"] == "Connecting"
     assert status["management"]["error"]
+    meeting.check_pings()
+    assert not alice.status()["signal"]["connected"]
     meeting.server.start()
     meeting.check_pings()
     wait_for("the map is the server's again", lambda: not alice.status()["networkMapSaved"])
     meeting.settle(DIRECT)
+
+
+def _names_bob(network_map: Path) -> bool:
+    try:
+        return b"bob.covey" in network_map.read_bytes()
+    except FileNotFoundError:  # it is just being replaced
+        return False
 
 
 def _with_saved_map(member: Member) -> dict[str, object] | None:
