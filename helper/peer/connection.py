@@ -186,7 +186,8 @@ class PeerConnection:
 
     def _described(self, description: Description, is_offer: bool, now: float) -> list[Action]:
         self.other.without_ice = description.credentials is None
-        if description.credentials is None or self.other.is_late(description):
+        answers = self.session.remote is None and description.about == self.session.identity
+        if description.credentials is None or self.other.is_late(description, answers=answers):
             return []
         self.other.farewell = None
         self.calls.wake(now)

@@ -24,9 +24,14 @@ class OtherSide:
     _gone: deque[bytes] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     _early: deque[Trickle] = field(default_factory=lambda: deque(maxlen=EARLY))
 
-    def is_late(self, description: Description) -> bool:
-        """Say whether an offer or answer is of a session that is over, or of a device that went down."""
-        is_over = description.session is not None and description.identity in self._retired
+    def is_late(self, description: Description, *, answers: bool) -> bool:
+        """Say whether an offer or answer is of a session that is over, or of a device that went down.
+
+        Args:
+            answers: it is about our present session, to which nobody had an answer yet. Then it is no old one, though we gave up
+                its session with our former one: the other side never heard from that.
+        """
+        is_over = description.session is not None and description.identity in self._retired and not answers
         return is_over or description.device in self._gone
 
     def retire(self, identity: bytes | None) -> None:

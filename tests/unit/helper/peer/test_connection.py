@@ -148,6 +148,16 @@ def test_a_lost_answer_is_made_good_by_the_next_offer() -> None:
     assert world.run(10, lambda: agreed(alice, bob, "direct"))
 
 
+def test_a_new_session_is_answered_by_one_whose_answer_to_the_former_never_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    alice, bob = meet(world, "none", "none")
+    with monkeypatch.context() as deaf:
+        deaf.setattr(bob, "hear", lambda _: None)  # alice hears of bob's session, and bob of nothing
+        world.run(0.3)
+        alice.refresh(moved=True)  # and now it counts no more for her
+    assert world.run(5, lambda: agreed(alice, bob, "direct"))
+
+
 def test_when_no_pair_works_a_new_session_is_tried() -> None:
     world = World(loss=1.0)
     alice, _ = meet(world, "port", "port")
