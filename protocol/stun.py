@@ -1,7 +1,11 @@
 """What both ends of STUN and TURN must agree on: what makes a datagram STUN, and how attributes are written. Pure."""
 
+import hashlib
+import ipaddress
 import struct
 from enum import IntEnum
+
+from protocol.addresses import Address
 
 HEADER_LENGTH = 20  # bytes: type, length, magic cookie, transaction id (RFC 8489, section 5)
 MAGIC_COOKIE = bytes.fromhex("2112a442")
@@ -9,7 +13,8 @@ INTEGRITY_LENGTH = 24  # bytes of MESSAGE-INTEGRITY with its own header (RFC 848
 FINGERPRINT_LENGTH = 8
 FINGERPRINT_XOR = 0x5354554E  # RFC 8489, section 14.7
 
-_attribute_header = struct.Struct("!HH")
+_attribute_header, _address_header = struct.Struct("!HH"), struct.Struct("!BBH")
+_cookie = int.from_bytes(MAGIC_COOKIE, "big")
 
 
 class Attribute(IntEnum):
@@ -61,3 +66,35 @@ def is_stun(data: bytes | memoryview) -> bool:
 def pack_attribute(kind: int, value: bytes) -> bytes:
     """Type, length, value, zeros up to 4 bytes (RFC 8489, section 14)."""
     return _attribute_header.pack(kind, len(value)) + value + bytes(-len(value) % 4)
+
+
+def pack_xor_address(address: Address, transaction_id: bytes) -> bytes:
+    """The value of an XOR-...-ADDRESS: zero, family (1: IPv4, 2: IPv6), port XOR cookie, IP XOR cookie and transaction id.
+
+    Source: RFC 8489, section 14.2.
+    """
+    ip, port = address
+    if ip.version == 4:
+        return _address_header.pack(0, 1, port ^ _cookie >> 16) + (int(ip) ^ _cookie).to_bytes(4, "big")
+    masked = int(ip) ^ int.from_bytes(MAGIC_COOKIE + transaction_id, "big")
+    return _address_header.pack(0, 2, port ^ _cookie >> 16) + masked.to_bytes(16, "big")
+
+
+def unpack_xor_address(value: bytes, transaction_id: bytes) -> Address:
+    """Raises ValueError for an unknown family or a wrong length."""
+    family, port, number = value[1:2], int.from_bytes(value[2:4], "big") ^ _cookie >> 16, int.from_bytes(value[4:], "big")
+    if len(value) == 8 and family == b"\x01":
+        return Address(ipaddress.IPv4Address(number ^ _cookie), port)
+    if len(value) == 20 and family == b"\x02":
+        return Address(ipaddress.IPv6Address(number ^ int.from_bytes(MAGIC_COOKIE + transaction_id, "big")), port)
+    raise ValueError("the address attribute is neither IPv4 nor IPv6")
+
+
+def pack_address(address: Address) -> bytes:
+    """The value of MAPPED-ADDRESS and its kin: zero, family (1: IPv4, 2: IPv6), port, IP (RFC 8489, section 14.1)."""
+    return _address_header.pack(0, 2 if address.is_ipv6 else 1, address.port) + address.ip.packed
+
+
+def long_term_key(username: str, realm: str, password: str) -> bytes:
+    """The key of MESSAGE-INTEGRITY with long-term credentials (RFC 8489, section 9.2.2; MD5 is its default)."""
+    return hashlib.md5(f"{username}:{realm}:{password}".encode(), usedforsecurity=False).digest()

@@ -22,6 +22,7 @@ from protocol.stun import (
     Attribute,
     is_stun,
     pack_attribute,
+    pack_xor_address,
 )
 
 _REQUEST, _SUCCESS = 0x0001, 0x0101
@@ -90,9 +91,7 @@ def check(
 def success(request: stun.Message, source: Address, password: str) -> bytes:
     """The answer to a check from `source`, signed with our own password."""
     transaction = request.transaction_id
-    mask = int.from_bytes(MAGIC_COOKIE + (transaction if source.is_ipv6 else b""))
-    ip = (int(source.ip) ^ mask).to_bytes(16 if source.is_ipv6 else 4)
-    mapped = struct.pack("!BBH", 0, 2 if source.is_ipv6 else 1, source.port ^ 0x2112) + ip
+    mapped = pack_xor_address(source, transaction)
     return _signed(_SUCCESS, transaction, pack_attribute(_XOR_MAPPED_ADDRESS, mapped), password)
 
 

@@ -24,7 +24,7 @@ from helper.relay.turn_actions import Action, Allocated, Bound, Doubtful, Failed
 from helper.relay.waiting import Waiting
 from protocol.addresses import Address, IPAddress
 from protocol.errors import CoveyError
-from protocol.stun import Attribute
+from protocol.stun import Attribute, long_term_key, pack_xor_address
 
 KEEPALIVE_AFTER = 20.0  # seconds without anything from the server; NATs keep UDP mappings for 30 s or more; ours
 ANSWER_DUE = 0.3  # seconds without anything from the server after something was sent to a peer: then it is asked itself; ours
@@ -302,7 +302,7 @@ class TurnCore:
     def _adopt(self, username: str, password: str) -> None:
         self._username, self._password = username, password
         if self._realm is not None:
-            self._key = turn.long_term_key(username, self._realm, password)
+            self._key = long_term_key(username, self._realm, password)
 
     def _request(self, request: Request, now: float, attempt: int = 0) -> Transmit:
         transaction_id = self._new_id()
@@ -325,7 +325,7 @@ class TurnCore:
             case ChannelBind(peer, channel):
                 method = stun.Method.CHANNEL_BIND
                 attributes.append((Attribute.CHANNEL_NUMBER, struct.pack("!HH", channel, 0)))
-                attributes.append((Attribute.XOR_PEER_ADDRESS, turn.xor_address(peer, transaction_id)))
+                attributes.append((Attribute.XOR_PEER_ADDRESS, pack_xor_address(peer, transaction_id)))
         if self._key is not None and self._realm is not None:
             attributes.append((Attribute.USERNAME, self._username.encode()))
             attributes.append((Attribute.REALM, self._realm.encode()))

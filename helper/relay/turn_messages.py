@@ -4,7 +4,6 @@
 is on the data path before a channel is bound. Source: RFC 8489 and RFC 8656.
 """
 
-import hashlib
 import hmac
 import ipaddress
 import struct
@@ -13,7 +12,7 @@ from collections.abc import Sequence
 from aioice import stun
 
 from protocol.addresses import Address, IPAddress
-from protocol.stun import HEADER_LENGTH, INTEGRITY_LENGTH, MAGIC_COOKIE, Attribute, pack_attribute
+from protocol.stun import HEADER_LENGTH, INTEGRITY_LENGTH, MAGIC_COOKIE, Attribute, pack_attribute, pack_xor_address
 
 UDP = b"\x11\x00\x00\x00"  # REQUESTED-TRANSPORT: protocol 17
 IPV6_FAMILY = b"\x02\x00\x00\x00"  # REQUESTED-ADDRESS-FAMILY
@@ -34,7 +33,7 @@ def build(method: int, transaction_id: bytes, attributes: Attributes, key: bytes
 
 def build_send_indication(transaction_id: bytes, peer: Address, data: bytes) -> bytes:
     """Wrap a datagram to a peer for whom no channel is bound. Source: RFC 8656, section 11.1."""
-    return build(SEND_INDICATION, transaction_id, ((_XOR_PEER_ADDRESS, xor_address(peer, transaction_id)), (_DATA, data)))
+    return build(SEND_INDICATION, transaction_id, ((_XOR_PEER_ADDRESS, pack_xor_address(peer, transaction_id)), (_DATA, data)))
 
 
 def parse(data: bytes) -> stun.Message:
@@ -45,14 +44,6 @@ def parse(data: bytes) -> stun.Message:
         return stun.parse_message(data)
     except struct.error:
         raise ValueError("an attribute of the STUN message is cut off") from None
-
-
-def xor_address(address: Address, transaction_id: bytes) -> bytes:
-    """The value of an XOR-...-ADDRESS attribute. Source: RFC 8489, section 14.2."""
-    packed = struct.pack("!H", address.port) + address.ip.packed
-    pad = MAGIC_COOKIE[:2] + MAGIC_COOKIE + transaction_id
-    mixed = int.from_bytes(packed, "big") ^ int.from_bytes(pad[: len(packed)], "big")
-    return bytes((0, 2 if address.ip.version == 6 else 1)) + mixed.to_bytes(len(packed), "big")
 
 
 def address_of(message: stun.Message, name: str) -> Address | None:
@@ -67,11 +58,6 @@ def error_of(message: stun.Message) -> int:
     return int(value[0]) if value is not None else 0
 
 
-def long_term_key(username: str, realm: str, password: str) -> bytes:
-    """The key of MESSAGE-INTEGRITY with long-term credentials. Source: RFC 8489, section 9.2.2 (MD5 is its default)."""
-    return hashlib.md5(f"{username}:{realm}:{password}".encode(), usedforsecurity=False).digest()
-
-
 def peer_attribute(ip: IPAddress, transaction_id: bytes) -> tuple[int, bytes]:
     """XOR-PEER-ADDRESS for a permission: permissions are for addresses, the port is ignored."""
-    return _XOR_PEER_ADDRESS, xor_address(Address(ip, 0), transaction_id)
+    return _XOR_PEER_ADDRESS, pack_xor_address(Address(ip, 0), transaction_id)

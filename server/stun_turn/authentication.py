@@ -6,7 +6,7 @@ no integrity --401--> realm and nonce --signed--> known --nonce too old--> 438 a
 import hmac
 from dataclasses import dataclass
 
-from protocol.stun import Attribute
+from protocol.stun import Attribute, long_term_key
 from server.stun_turn import codec
 from server.stun_turn.allocations import Allocation, ClientId
 from server.stun_turn.codec import Message, Method
@@ -56,7 +56,7 @@ class Authentication:
             user = parse_username(name)
         except ValueError:
             raise Refused(401, *challenge) from None
-        key = codec.integrity_key(name, self._config.realm, password_for(self._config.secret, name))
+        key = long_term_key(name, self._config.realm, password_for(self._config.secret, name))
         if not hmac.compare_digest(codec.integrity_of(message.signed, key), message.integrity):
             raise Refused(401, *challenge)
         if user.user_id in self.barred:

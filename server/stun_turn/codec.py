@@ -4,15 +4,12 @@ Our own, and small: aioice's codec knows neither half of the TURN attributes nor
 attributes as raw bytes in order; the typed readers below raise ValueError for what does not fit.
 """
 
-import hashlib
 import hmac
-import ipaddress
 import struct
 import zlib
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from protocol.addresses import Address
 from protocol.stun import (
     FINGERPRINT_LENGTH,
     FINGERPRINT_XOR,
@@ -27,7 +24,6 @@ from protocol.stun import (
 MAX_ATTRIBUTES = 128  # in one message; ours, so that no datagram keeps us busy
 
 _HEADER = struct.Struct("!HH4s12s")
-_PORT_MASK = int.from_bytes(MAGIC_COOKIE[:2], "big")
 _ATTRIBUTE = struct.Struct("!HH")
 
 
@@ -150,33 +146,6 @@ def build(message: Message, key: bytes | None = None, *, fingerprint: bool = Tru
 def integrity_of(signed: bytes, key: bytes) -> bytes:
     """HMAC-SHA1 for MESSAGE-INTEGRITY."""
     return hmac.digest(key, signed, "sha1")
-
-
-def integrity_key(username: str, realm: str, password: str) -> bytes:
-    """The key of a long-term credential (RFC 8489, section 9.2.2)."""
-    return hashlib.md5(f"{username}:{realm}:{password}".encode(), usedforsecurity=False).digest()
-
-
-def pack_xor_address(address: Address, transaction_id: bytes) -> bytes:
-    """Layout: zero, family (1: IPv4, 2: IPv6), port XOR cookie, IP XOR cookie and transaction id (section 14.2)."""
-    mask = MAGIC_COOKIE + transaction_id
-    packed = address.ip.packed
-    masked = bytes(a ^ b for a, b in zip(packed, mask, strict=False))
-    return struct.pack("!BBH", 0, 1 if len(packed) == 4 else 2, address.port ^ _PORT_MASK) + masked
-
-
-def pack_address(address: Address) -> bytes:
-    """Layout: zero, family (1: IPv4, 2: IPv6), port, IP: MAPPED-ADDRESS and its kin (section 14.1)."""
-    return struct.pack("!BBH", 0, 2 if address.is_ipv6 else 1, address.port) + address.ip.packed
-
-
-def unpack_xor_address(value: bytes, transaction_id: bytes) -> Address:
-    """Raises ValueError for an unknown family or a wrong length."""
-    if (len(value), value[1:2]) not in {(8, b"\x01"), (20, b"\x02")}:
-        raise ValueError("the address attribute is neither IPv4 nor IPv6")
-    mask = MAGIC_COOKIE + transaction_id
-    ip = ipaddress.ip_address(bytes(a ^ b for a, b in zip(value[4:], mask, strict=False)))
-    return Address(ip, int.from_bytes(value[2:4], "big") ^ _PORT_MASK)
 
 
 def pack_error(code: int) -> bytes:

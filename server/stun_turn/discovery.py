@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from protocol.addresses import Address, IPAddress
-from protocol.stun import CHANGE_IP, CHANGE_PORT, Attribute
+from protocol.stun import CHANGE_IP, CHANGE_PORT, Attribute, pack_address, pack_xor_address
 from server.stun_turn import codec
 from server.stun_turn.allocations import ClientId
 from server.stun_turn.codec import Class, Message
@@ -40,11 +40,11 @@ class Discovery:
                 return None
             local = source
         response = Message(request.method, Class.SUCCESS, request.transaction_id)
-        response.add(Attribute.XOR_MAPPED_ADDRESS, codec.pack_xor_address(client.remote, request.transaction_id))
+        response.add(Attribute.XOR_MAPPED_ADDRESS, pack_xor_address(client.remote, request.transaction_id))
         origin, other = self.origin(local), self.other(client.local)
         if origin is not None and other is not None and not client.is_stream:
-            response.add(Attribute.RESPONSE_ORIGIN, codec.pack_address(origin))
-            response.add(Attribute.OTHER_ADDRESS, codec.pack_address(other))
+            response.add(Attribute.RESPONSE_ORIGIN, pack_address(origin))
+            response.add(Attribute.OTHER_ADDRESS, pack_address(other))
         else:
             response.add(Attribute.SOFTWARE, SOFTWARE)  # not beside the others: strangers get no larger answer than they need
         return client._replace(local=local), codec.build(response)

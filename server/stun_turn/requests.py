@@ -1,7 +1,7 @@
 """What requests say, read strictly, and how they are refused. Pure."""
 
 from protocol.addresses import Address
-from protocol.stun import Attribute
+from protocol.stun import Attribute, unpack_xor_address
 from server.stun_turn import codec
 from server.stun_turn.allocations import DEFAULT_LIFETIME, MAX_LIFETIME
 from server.stun_turn.codec import Message
@@ -28,7 +28,7 @@ def ip_version(family: bytes) -> int:
 
 def peers_of(message: Message) -> list[Address]:
     """All XOR-PEER-ADDRESS. Raises ValueError."""
-    return [codec.unpack_xor_address(value, message.transaction_id) for value in message.all(Attribute.XOR_PEER_ADDRESS)]
+    return [unpack_xor_address(value, message.transaction_id) for value in message.all(Attribute.XOR_PEER_ADDRESS)]
 
 
 def lifetime_of(message: Message) -> int:

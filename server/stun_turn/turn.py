@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable
 
 from protocol.addresses import Address, IPAddress
-from protocol.stun import Attribute
+from protocol.stun import Attribute, pack_xor_address, unpack_xor_address
 from server.stun_turn import codec
 from server.stun_turn.actions import Action, ClosePath, CloseRelay, OpenPath, OpenRelay, SendToClient, SendToPeer
 from server.stun_turn.allocations import (
@@ -91,7 +91,7 @@ class TurnServer:
         if number is not None and allocation.channels[number].expires > now:
             return [SendToClient(client, codec.pack_channel_data(number, data, padded=client.is_stream))]
         message = Message(Method.DATA, Class.INDICATION, random.randbytes(12))
-        message.add(Attribute.XOR_PEER_ADDRESS, codec.pack_xor_address(peer, message.transaction_id))
+        message.add(Attribute.XOR_PEER_ADDRESS, pack_xor_address(peer, message.transaction_id))
         message.add(Attribute.DATA, data)
         return [SendToClient(client, codec.build(message, fingerprint=False))]
 
@@ -100,8 +100,8 @@ class TurnServer:
         self._give_back_tried(allocation)
         allocation.expires = now + allocation.lifetime
         response = Message(Method.ALLOCATE, Class.SUCCESS, allocation.transaction_id)
-        response.add(Attribute.XOR_RELAYED_ADDRESS, codec.pack_xor_address(allocation.relayed, response.transaction_id))
-        response.add(Attribute.XOR_MAPPED_ADDRESS, codec.pack_xor_address(allocation.client.remote, response.transaction_id))
+        response.add(Attribute.XOR_RELAYED_ADDRESS, pack_xor_address(allocation.relayed, response.transaction_id))
+        response.add(Attribute.XOR_MAPPED_ADDRESS, pack_xor_address(allocation.client.remote, response.transaction_id))
         response.add(Attribute.LIFETIME, allocation.lifetime.to_bytes(4, "big"))
         response.attributes += allocation.extra
         response.add(Attribute.SOFTWARE, SOFTWARE)
@@ -223,7 +223,7 @@ class TurnServer:
         if number_value is None or peer_value is None:
             raise ValueError("CHANNEL-NUMBER or XOR-PEER-ADDRESS is missing")
         number = codec.unpack_integer(number_value) >> 16
-        peer = codec.unpack_xor_address(peer_value, request.message.transaction_id)
+        peer = unpack_xor_address(peer_value, request.message.transaction_id)
         bound = allocation.channels.get(number)
         if number not in CHANNELS or (bound and bound.peer != peer) or allocation.numbers.get(peer, number) != number:
             raise ValueError("the channel or the peer is bound otherwise")
@@ -247,7 +247,7 @@ class TurnServer:
         if allocation is None or peer_value is None or data is None or unknown_attributes(message):
             return []
         try:
-            peer = codec.unpack_xor_address(peer_value, message.transaction_id)
+            peer = unpack_xor_address(peer_value, message.transaction_id)
         except ValueError:
             return []
         return self._to_peer(allocation, peer, data, now)

@@ -29,7 +29,7 @@ from pathlib import Path
 import uvloop
 
 from protocol.addresses import Address
-from protocol.stun import Attribute
+from protocol.stun import Attribute, long_term_key, pack_xor_address, unpack_xor_address
 from server.stun_turn import TurnConfig, TurnService, codec
 from server.stun_turn.codec import Class, Message, Method
 from server.stun_turn.credentials import Credentials, make_credentials
@@ -148,7 +148,7 @@ def _request(sock: socket.socket, message: Message, key: bytes | None) -> Messag
 
 
 def _authenticated(sock: socket.socket, method: Method, credentials: Credentials, *attributes: tuple[int, bytes]) -> Message:
-    key = codec.integrity_key(credentials.username, REALM, credentials.password)
+    key = long_term_key(credentials.username, REALM, credentials.password)
     challenge = _request(sock, Message(method, Class.REQUEST, os.urandom(12), list(attributes)), None)
     nonce = challenge.get(Attribute.NONCE)
     assert nonce is not None
@@ -179,9 +179,9 @@ def _open_flow(relay: RelayProcess) -> Flow:
     answer = _authenticated(client, Method.ALLOCATE, credentials, (Attribute.REQUESTED_TRANSPORT, b"\x11\0\0\0"))
     value = answer.get(Attribute.XOR_RELAYED_ADDRESS)
     assert value is not None
-    relayed = codec.unpack_xor_address(value, answer.transaction_id)
+    relayed = unpack_xor_address(value, answer.transaction_id)
     channel = (Attribute.CHANNEL_NUMBER, struct.pack("!HH", CHANNEL, 0))
-    to_peer = (Attribute.XOR_PEER_ADDRESS, codec.pack_xor_address(Address.of(*peer.getsockname()), bytes(12)))
+    to_peer = (Attribute.XOR_PEER_ADDRESS, pack_xor_address(Address.of(*peer.getsockname()), bytes(12)))
     _authenticated(client, Method.CHANNEL_BIND, credentials, channel, to_peer)
     peer.connect((str(relayed.ip), relayed.port))
     return Flow(client, peer, relayed)

@@ -12,7 +12,7 @@ from helper.relay.permissions import BATCH
 from helper.relay.turn_actions import Allocated, Bound, Doubtful, Failed, Received, Released, Transmit, Unbound
 from helper.relay.turn_core import ANSWER_DUE, DOUBT_AFTER, KEEPALIVE_AFTER, State, TurnCore
 from protocol.addresses import Address
-from protocol.stun import MAGIC_COOKIE
+from protocol.stun import MAGIC_COOKIE, long_term_key
 from tests.unit.helper.relay.turn_script import (
     MAPPED,
     OTHER,
@@ -41,7 +41,7 @@ def test_allocates_with_the_realm_and_nonce_of_the_first_refusal() -> None:
 
     second = only(core.receive(refuse(first, 401, nonce=b"n1", realm="covey"), 0.1))
     assert second.attributes["NONCE"] == b"n1"
-    assert second.check_message_integrity(turn.long_term_key("alice", "covey", PASSWORD))
+    assert second.check_message_integrity(long_term_key("alice", "covey", PASSWORD))
     assert core.receive(grant(second), 0.2) == [Allocated(RELAYED, MAPPED)]
     assert (core.state, core.relayed) == (State.ALLOCATED, RELAYED)
 

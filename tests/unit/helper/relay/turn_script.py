@@ -8,6 +8,7 @@ from helper.relay import turn_messages as turn
 from helper.relay.turn_actions import Action, Allocated, Transmit
 from helper.relay.turn_core import TurnCore
 from protocol.addresses import Address
+from protocol.stun import long_term_key
 
 RELAYED, MAPPED = Address.parse("203.0.113.1:50000"), Address.parse("198.51.100.7:4711")
 RELAYED_V6 = Address.parse("[2001:db8::1]:50000")
@@ -26,7 +27,7 @@ def only(actions: list[Action]) -> stun.Message:
 
 
 def key_of(request: stun.Message, password: str = PASSWORD) -> bytes:
-    return turn.long_term_key(request.attributes["USERNAME"], request.attributes["REALM"], password)
+    return long_term_key(request.attributes["USERNAME"], request.attributes["REALM"], password)
 
 
 def succeed(request: stun.Message, password: str = PASSWORD, **attributes: Any) -> bytes:

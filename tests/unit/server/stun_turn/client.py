@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Any, Self
 
 from protocol.addresses import Address
-from protocol.stun import Attribute
+from protocol.stun import Attribute, long_term_key, pack_xor_address, unpack_xor_address
 from server.stun_turn import TurnConfig, codec
 from server.stun_turn.actions import Action, OpenRelay, SendToClient
 from server.stun_turn.allocations import Allocation, ClientId
@@ -41,7 +41,7 @@ def peer_attribute(peer: Address) -> Given:
 
 
 def indication(peer: Address, data: bytes) -> bytes:
-    address = (Attribute.XOR_PEER_ADDRESS, codec.pack_xor_address(peer, bytes(12)))
+    address = (Attribute.XOR_PEER_ADDRESS, pack_xor_address(peer, bytes(12)))
     return codec.build(Message(Method.SEND, Class.INDICATION, bytes(12), [address, (Attribute.DATA, data)]))
 
 
@@ -52,11 +52,11 @@ def channel_attribute(number: int) -> Given:
 def signed(method: Method, attributes: tuple[Given, ...], login: Credentials, nonce: bytes, tid: bytes) -> bytes:
     message = Message(method, Class.REQUEST, tid)
     for kind, value in attributes:
-        message.attributes.append((kind, codec.pack_xor_address(value, tid) if isinstance(value, Address) else value))
+        message.attributes.append((kind, pack_xor_address(value, tid) if isinstance(value, Address) else value))
     message.add(Attribute.USERNAME, login.username.encode())
     message.add(Attribute.REALM, REALM.encode())
     message.add(Attribute.NONCE, nonce)
-    return codec.build(message, codec.integrity_key(login.username, REALM, login.password))
+    return codec.build(message, long_term_key(login.username, REALM, login.password))
 
 
 def error_of(message: Message) -> int:
@@ -68,7 +68,7 @@ def error_of(message: Message) -> int:
 def relayed_of(message: Message) -> Address:
     value = message.get(Attribute.XOR_RELAYED_ADDRESS)
     assert value is not None
-    return codec.unpack_xor_address(value, message.transaction_id)
+    return unpack_xor_address(value, message.transaction_id)
 
 
 class CoreClient:

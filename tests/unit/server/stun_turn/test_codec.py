@@ -2,7 +2,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.addresses import Address
 from protocol.stun import Attribute
 from server.stun_turn import codec
 from server.stun_turn.codec import MAX_ATTRIBUTES, Class, Message, Method
@@ -46,12 +45,6 @@ def test_a_message_of_more_attributes_than_anyone_needs_is_refused() -> None:
     behind = integrity + built(MAX_ATTRIBUTES)[20:]
     with pytest.raises(ValueError, match="too many"):
         codec.parse(built(0)[:2] + len(behind).to_bytes(2, "big") + built(0)[4:] + behind)
-
-
-@pytest.mark.parametrize("text", ["192.0.2.1:32853", "[2001:db8:1234:5678:11:2233:4455:6677]:32853"])
-def test_addresses_survive_the_xor(text: str) -> None:
-    address, transaction_id = Address.parse(text), bytes(range(12))
-    assert codec.unpack_xor_address(codec.pack_xor_address(address, transaction_id), transaction_id) == address
 
 
 @given(

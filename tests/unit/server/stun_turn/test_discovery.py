@@ -8,7 +8,7 @@ from ipaddress import ip_address
 import pytest
 
 from protocol.addresses import Address
-from protocol.stun import CHANGE_IP, CHANGE_PORT, Attribute
+from protocol.stun import CHANGE_IP, CHANGE_PORT, Attribute, pack_address
 from server.stun_turn import TurnService, codec
 from server.stun_turn.actions import SendToClient
 from server.stun_turn.allocations import ClientId
@@ -45,8 +45,8 @@ def said(message: Message, kind: Attribute) -> bytes | None:
 def test_an_answer_names_its_origin_and_the_other_address() -> None:
     source, message, data = answered(BOTH, request())
     assert source == Address(ONE, 3478)
-    assert said(message, Attribute.RESPONSE_ORIGIN) == codec.pack_address(Address(ONE, 3478))
-    assert said(message, Attribute.OTHER_ADDRESS) == codec.pack_address(Address(TWO, 3479))
+    assert said(message, Attribute.RESPONSE_ORIGIN) == pack_address(Address(ONE, 3478))
+    assert said(message, Attribute.OTHER_ADDRESS) == pack_address(Address(TWO, 3479))
     assert len(data) <= len(request()) + 40  # who asks in another's name gains next to nothing
 
 
@@ -57,15 +57,15 @@ def test_an_answer_names_its_origin_and_the_other_address() -> None:
 def test_an_answer_leaves_from_where_the_client_wants_it(flags: int, source: Address) -> None:
     left, message, _ = answered(BOTH, request(flags))
     assert left == source
-    assert said(message, Attribute.RESPONSE_ORIGIN) == codec.pack_address(source)
-    assert said(message, Attribute.OTHER_ADDRESS) == codec.pack_address(Address(TWO, 3479))
+    assert said(message, Attribute.RESPONSE_ORIGIN) == pack_address(source)
+    assert said(message, Attribute.OTHER_ADDRESS) == pack_address(Address(TWO, 3479))
 
 
 def test_what_the_server_cannot_do_is_refused_and_never_pretended() -> None:
     single = replace(BOTH, public=(ONE,), own=frozenset({ONE}))
     assert error_of(answered(single, request(CHANGE_IP))[1]) == 420
     assert answered(single, request(CHANGE_PORT))[0] == Address(ONE, 3479)
-    assert said(answered(single, request())[1], Attribute.OTHER_ADDRESS) == codec.pack_address(Address(ONE, 3479))
+    assert said(answered(single, request())[1], Attribute.OTHER_ADDRESS) == pack_address(Address(ONE, 3479))
     assert error_of(answered(Discovery(), request(CHANGE_PORT))[1]) == 420
     assert said(answered(Discovery(), request())[1], Attribute.OTHER_ADDRESS) is None
     assert error_of(answered(BOTH, request(CHANGE_PORT), CLIENT._replace(protocol="tcp"))[1]) == 420
@@ -76,7 +76,7 @@ def test_behind_one_to_one_nat_clients_hear_of_the_public_address() -> None:
     cloud = Discovery(PORTS, (ONE, SIX), frozenset())
     source, message, _ = answered(cloud, request(CHANGE_PORT), inside)
     assert source == Address.of("10.0.0.5", 3479)
-    assert said(message, Attribute.OTHER_ADDRESS) == codec.pack_address(Address(ONE, 3479))
+    assert said(message, Attribute.OTHER_ADDRESS) == pack_address(Address(ONE, 3479))
     assert said(answered(replace(cloud, public=(ONE, TWO)), request(), inside)[1], Attribute.OTHER_ADDRESS) is None
 
 

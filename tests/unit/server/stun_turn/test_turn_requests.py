@@ -4,7 +4,7 @@ import os
 import pytest
 
 from protocol.addresses import Address
-from protocol.stun import Attribute
+from protocol.stun import Attribute, long_term_key, unpack_xor_address
 from server.stun_turn import codec
 from server.stun_turn.actions import CloseRelay, OpenRelay, SendToClient
 from server.stun_turn.allocations import MAX_CHANNELS, MAX_PERMISSIONS
@@ -44,7 +44,7 @@ def test_binding_says_where_the_client_comes_from(client: CoreClient) -> None:
     mapped = answer.get(Attribute.XOR_MAPPED_ADDRESS)
     assert answer.transaction_id == bytes(range(12))
     assert mapped is not None
-    assert codec.unpack_xor_address(mapped, answer.transaction_id) == client.id.remote
+    assert unpack_xor_address(mapped, answer.transaction_id) == client.id.remote
 
 
 def test_allocate_gives_a_relayed_address(client: CoreClient) -> None:
@@ -52,7 +52,7 @@ def test_allocate_gives_a_relayed_address(client: CoreClient) -> None:
     assert relayed_of(answer).ip == PUBLIC
     assert relayed_of(answer).port in range(50000, 50100)
     assert answer.get(Attribute.LIFETIME) == (600).to_bytes(4, "big")
-    key = codec.integrity_key(client.login.username, "covey", client.login.password)
+    key = long_term_key(client.login.username, "covey", client.login.password)
     assert answer.integrity == codec.integrity_of(answer.signed, key)
 
 
