@@ -51,7 +51,8 @@ class TurnService:
         self._sources: Counter[bytes] = Counter()  # streams by where they come from
         self._connections = 0  # handed in, those in a TLS handshake too
         self._is_closed = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._due = 0.0  # when it runs, of the loop's clock: uvloop's handle can't tell where that is now
         self._foreign: set[IPAddress] = set()  # public addresses that are not this machine's own
         self._stack = contextlib.AsyncExitStack()
 
@@ -271,10 +272,11 @@ class TurnService:
         if self._is_closed:
             return
         deadline = self._core.next_deadline()
-        if self._timer is not None and (deadline is None or self._timer.when() > deadline):
+        if self._timer is not None and (deadline is None or self._due > deadline):
             self._timer.cancel()
             self._timer = None
         if self._timer is None and deadline is not None:
+            self._due = deadline
             self._timer = asyncio.get_running_loop().call_at(deadline, self._on_timer)
 
     def _send_to_client(self, client: ClientId, data: bytes) -> None:

@@ -22,7 +22,7 @@ from rich.table import Table
 from tests.lab.network import Lab
 from tests.lab.node import wait_for
 from tests.soak.field import SITES, Field
-from tests.soak.leaks import growth
+from tests.soak.leaks import KEPT, growth
 from tests.soak.plan import Kind, Planner
 from tests.soak.pulse import FairClock
 from tests.soak.run import Run
@@ -86,7 +86,7 @@ def table_of(run: Run) -> Table:
 
 
 def write_report(run: Run, clock: FairClock, options: argparse.Namespace) -> None:
-    lives = [(life.name, growth(life.samples)) for life in run.processes.lives.values()]
+    lives = [(life.name, growth(life.samples, KEPT.get(life.name, 0.0))) for life in run.processes.lives.values()]
     report = {
         "seed": options.seed,
         "minutes": options.minutes,

@@ -24,6 +24,7 @@ STEADY = CARRIED_WITHIN + 4.0  # seconds since when both call a path direct: bef
 BACK_OFF = 25.0  # seconds after an outage of 20 s until a helper tries the server again at the latest: delays double up to then
 BEFORE_OUTAGE = 15.0  # seconds before an outage in which a fault may not have been recovered from yet
 API = 1.0  # seconds in which the local API answers
+CUT_OFF = (Kind.KILL, Kind.FREEZE)  # what keeps a helper from answering its own machine
 FRESH = 3.0  # seconds for which what a status said counts as what it says
 
 
@@ -118,6 +119,7 @@ class Judge:
         self.in_force: dict[int, Began] = {}
         self._outage_until = -1e9
         self._outage_since = float("inf")
+        self._cut_off_until: dict[str, float] = {}
         self._said: set[tuple[str, str]] = set()
         self.recoveries: dict[Kind, list[float]] = {}  # seconds from a fault's end to the next answer, by its kind
 
@@ -165,6 +167,8 @@ class Judge:
 
     def _began(self, began: Began, now: float) -> list[Violation]:
         self.in_force[began.fault.number] = began
+        if began.fault.kind in CUT_OFF:
+            self._cut_off_until[began.fault.target] = float("inf")
         if began.fault.target == SERVER:
             self._outage_since, self._outage_until = now, float("inf")
         self._touch(began, now)
@@ -172,6 +176,8 @@ class Judge:
 
     def _ended(self, fault: Fault, now: float) -> list[Violation]:
         began = self.in_force.pop(fault.number)
+        if fault.kind in CUT_OFF:
+            self._cut_off_until[fault.target] = now
         if fault.target == SERVER:
             self._outage_until = now + (BACK_OFF if fault.kind is Kind.SERVER_STOP else 2 * fault.nature.recovery)
         self._touch(began, now)
@@ -198,8 +204,8 @@ class Judge:
             view.told_at = now
             if path == "Relayed":
                 self.tunnels[frozenset((told.host, other))].relayed_at = now
-        cut_off = {began.fault.target for began in self.in_force.values() if began.fault.kind in (Kind.KILL, Kind.FREEZE)}
-        slow = told.seconds > API and told.host not in cut_off
+        could_answer_since = max(now - told.seconds, self._cut_off_until.get(told.host, 0.0))
+        slow = now - could_answer_since > API
         return self._say("slow-api", told.host, slow, f"the local API took {told.seconds:.1f} s to say the status")
 
     # ---- looks

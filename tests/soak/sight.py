@@ -14,7 +14,8 @@ from tests.soak.judge import Pair
 
 ECHO = Path(__file__).with_name("echo.py")
 SMALLEST, BLOCK = 20, 16  # WireGuard pads to blocks of 16 bytes; so each tunnel's pings have a size of their own
-IP_AND_ICMP, UDP_AND_WIREGUARD, CHANNEL_DATA = 28, 8 + 32, 4  # bytes of headers (and the tag)
+UDP, IP_AND_ICMP, UDP_AND_WIREGUARD, CHANNEL_DATA = 8, 28, 8 + 32, 4  # bytes of headers (and the tag)
+DATA = "0x04000000"  # the first four bytes of WireGuard's data
 MARK = "Traceback (most recent call last)"
 
 
@@ -53,7 +54,10 @@ def blocks_of(names: list[str]) -> dict[Pair, int]:
 
 
 class ServersCable:
-    """Counts the tunnels' packets that come in at the server, bare or in a TURN channel, by their size."""
+    """Counts the tunnels' packets that come in at the server, bare or in a TURN channel, by their size.
+
+    What WireGuard sends as data begins with DATA; the server's own requests may be of the same size.
+    """
 
     def __init__(self, server: Node, names: list[str]) -> None:
         self._server, self._seen = server, dict[Pair, int]()
@@ -62,7 +66,8 @@ class ServersCable:
         for label, (_, blocks) in self._pairs.items():
             size = UDP_AND_WIREGUARD + BLOCK * blocks
             counters.append(f"  counter {label} {{ }}")
-            rules.append(f"    udp length {{ {size}, {size + CHANNEL_DATA} }} counter name {label}")
+            for length, payload in ((size, UDP), (size + CHANNEL_DATA, UDP + CHANNEL_DATA)):
+                rules.append(f"    udp length {length} @th,{8 * payload},32 {DATA} counter name {label}")
         hook = "    type filter hook prerouting priority -300"
         text = "\n".join(["table inet soak {", *counters, "  chain incoming {", hook, *rules, "  }", "}"])
         server.script(nft=text + "\n")

@@ -129,8 +129,16 @@ def test_an_outage_of_the_server_excuses_whoever_lost_its_path_and_nobody_else()
 
 def test_a_frozen_helper_may_let_its_callers_wait() -> None:
     story = Story()
+    story.now = 5.0
     story.tell(Told("m1", {}, seconds=3.0))
     assert story.found == ["slow-api"]
     freeze = Fault(4, 0.0, Kind.FREEZE, "m2", 10)
     story.tell(Began(freeze, frozenset({TUNNEL})), Told("m2", {}, seconds=9.0))
+    story.now = 20.0
+    story.tell(Ended(freeze))
+    story.now = 20.5
+    story.tell(Told("m2", {}, seconds=10.0))  # it was asked while it was frozen
     assert story.found == ["slow-api"]
+    story.now = 22.0
+    story.tell(Told("m2", {}, seconds=10.0))
+    assert story.found == ["slow-api"] * 2

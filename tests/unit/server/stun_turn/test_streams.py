@@ -238,3 +238,21 @@ def test_the_event_loop_of_the_real_server_serves_udp_tcp_and_tls(contexts: tupl
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(check())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="uvloop is not for Windows")
+def test_what_is_due_at_once_on_the_real_servers_loop_keeps_nobody_waiting() -> None:
+    """A timer that is due already is a plain handle there, which knows no time."""
+    import uvloop
+
+    async def check() -> None:
+        async with turn("127.0.0.1:0") as service, SocketClient.udp(service.addresses[0]) as client:
+            await client.allocate()
+            service._core.next_deadline = lambda: 0.0  # type: ignore[method-assign]
+            for _ in range(2):
+                service.bar(frozenset())
+            del service._core.next_deadline
+            await client.request(Method.REFRESH)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(check())
