@@ -4,6 +4,7 @@ Whoever still has the other end of it goes on trying the pairs it knew, and answ
 from. WireGuard's keys are not in it: its session begins anew by a handshake.
 """
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -44,11 +45,17 @@ def pack(sessions: Iterable[tuple[PublicKey, SavedSession]], saved: float) -> by
 
 
 def unpack(data: bytes, now: float) -> dict[PublicKey, SavedSession]:
-    """What `pack` wrote, unless it is too old by now (seconds since 1970). Raises ValueError for anything else."""
+    """What `pack` wrote, unless it is too old by now (seconds since 1970). Raises ValueError for anything else.
+
+    A peer whose own words make no sense is left out alone.
+    """
     match json.loads(data):
         case {"version": 1, "saved": int(saved), "peers": dict(peers)} if 0 <= saved < 2**40 and len(peers) <= MAX_PEERS:
-            found = {PublicKey.from_text(key): _from_json(entry) for key, entry in peers.items()}
-            return found if now - saved <= MAX_AGE else {}
+            found: dict[PublicKey, SavedSession] = {}
+            for key, entry in peers.items() if now - saved <= MAX_AGE else ():
+                with contextlib.suppress(ValueError):
+                    found[PublicKey.from_text(key)] = _from_json(entry)
+            return found
         case _:
             raise ValueError("it does not hold sessions")
 

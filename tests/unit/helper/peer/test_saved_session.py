@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helper.ice.binding import Credentials
 from helper.ice.port_search import Slots
 from helper.peer.connection import PeerConnection
 from helper.peer.events import SignalChanged, State
@@ -141,3 +143,12 @@ def test_no_bytes_make_the_reader_raise_anything_but_value_error(data: bytes) ->
     passwords(data)
     with contextlib.suppress(ValueError):
         unpack(data, NOW)
+
+
+@pytest.mark.parametrize("password", ["with:colon", "ünïcode-password-of-theirs", "x" * 300])
+def test_what_one_peer_calls_its_password_costs_no_other_peer_its_session(password: str) -> None:
+    _, alice, _ = connected("none", "none")
+    sound = alice.connection.sessions.saved()
+    assert sound is not None
+    strange, other = replace(sound, remote=Credentials("ufrag", password)), PublicKey(bytes(32))
+    assert unpack(pack([(other, strange), (KEY, sound)], NOW), NOW)[KEY] == sound
