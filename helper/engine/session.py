@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from helper.clients.management import ManagementClient
 from helper.clients.signal import signal_location
 from helper.diagnose.watch import NatWatch
+from helper.engine.aside import aside
 from helper.engine.failure import first_of
 from helper.engine.local_network import LocalNetwork
 from helper.engine.local_notes import LocalNotes
@@ -172,12 +173,12 @@ class Session:
                 group.create_task(self._watch_end(), name="session end")
                 group.create_task(self.signalling.run(), name="signal")
                 group.create_task(parts.relay.run(), name="relay")
-                group.create_task(parts.port_mapping.run(), name="port mapping")
+                group.create_task(aside(parts.port_mapping.run, "port mapping"), name="port mapping")
                 group.create_task(self._poll_statistics(parts), name="statistics")
                 group.create_task(self._watch_network(parts), name="network monitor")
                 group.create_task(self._watch_device(parts.device), name="device watch")
-                group.create_task(self.nat.run(), name="kind of NAT")
-                group.create_task(parts.warnings.run(), name="warnings")
+                group.create_task(aside(self.nat.run, "kind of NAT"), name="kind of NAT")
+                group.create_task(aside(parts.warnings.run, "warnings"), name="warnings")
                 group.create_task(self._tidy_permissions(parts.relay), name="permissions")
                 group.create_task(parts.upkeep.run(), name="upkeep")
         except BaseExceptionGroup as errors:
