@@ -44,6 +44,7 @@ check: setup
 	$(BIN)/mypy --platform linux --cache-dir .mypy_cache/linux
 	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin
 	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
+	$(BIN)/mypy --platform linux --cache-dir .mypy_cache/linux -p tests.unit.helper.engine -p tests.soak -p tests.bench
 	$(BIN)/lint-imports
 
 unit: setup

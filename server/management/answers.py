@@ -15,8 +15,6 @@ log = logging.getLogger(__name__)
 
 WRITE_TIMEOUT = 30.0  # seconds for a peer to take one message off its stream
 
-WRITE_TIMEOUT = 30.0  # seconds for a peer to take one message off its stream
-
 Context = grpc.aio.ServicerContext[Any, Any]
 
 

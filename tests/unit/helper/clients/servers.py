@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NoReturn, TypeVar
 
 import grpc
 import grpc.aio
@@ -15,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from google.protobuf.message import Message
 
 from protocol.envelope import open_message, seal_message
 from protocol.errors import CoveyError
@@ -38,6 +40,9 @@ from protocol.generated.signalexchange_pb2 import EncryptedMessage as Sealed
 from protocol.generated.signalexchange_pb2_grpc import add_SignalExchangeServicer_to_server
 from protocol.grpc_errors import status_of, trailing_metadata
 from protocol.keys import PrivateKey, PublicKey
+from server.management.answers import Context
+
+M = TypeVar("M", bound=Message)
 
 LOOPBACK = "127.0.0.1"
 LONG = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
@@ -125,13 +130,13 @@ class Management:
         self.pkce: PKCEAuthorizationFlow | grpc.StatusCode | CoveyError = grpc.StatusCode.NOT_FOUND
         self.device: DeviceAuthorizationFlow | grpc.StatusCode | CoveyError = grpc.StatusCode.UNIMPLEMENTED
 
-    async def GetServerKey(self, request: Empty, context: grpc.aio.ServicerContext) -> ServerKeyResponse:
+    async def GetServerKey(self, request: Empty, context: Context) -> ServerKeyResponse:
         self.key_requests += 1
         if self.is_silent:
             await asyncio.Event().wait()
         return ServerKeyResponse(key=self.private_key.public.text)
 
-    async def Login(self, request: EncryptedMessage, context: grpc.aio.ServicerContext) -> EncryptedMessage:
+    async def Login(self, request: EncryptedMessage, context: Context) -> EncryptedMessage:
         peer, login = self._peer(request), self._opened(LoginRequest, request)
         self.logins.append(login)
         if login.jwtToken:
@@ -154,7 +159,7 @@ class Management:
         self.known.add(peer)
         return self._sealed(self.response, peer)
 
-    async def Sync(self, request: EncryptedMessage, context: grpc.aio.ServicerContext) -> AsyncIterator[EncryptedMessage]:
+    async def Sync(self, request: EncryptedMessage, context: Context) -> AsyncIterator[EncryptedMessage]:
         peer = self._peer(request)
         if peer not in self.known:
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, "peer is not registered")
@@ -165,35 +170,35 @@ class Management:
                 await self._refuse(item, context)
             yield self._sealed(item, peer)
 
-    async def SyncMeta(self, request: EncryptedMessage, context: grpc.aio.ServicerContext) -> Empty:
+    async def SyncMeta(self, request: EncryptedMessage, context: Context) -> Empty:
         if "SyncMeta" in self.lacks:
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, "no such method")
         self.metas.append(self._opened(SyncMetaRequest, request))
         return Empty()
 
-    async def Logout(self, request: EncryptedMessage, context: grpc.aio.ServicerContext) -> Empty:
+    async def Logout(self, request: EncryptedMessage, context: Context) -> Empty:
         peer = self._peer(request)
         if peer not in self.known:
             await context.abort(grpc.StatusCode.NOT_FOUND, "peer not found")
         self.known.discard(peer)
         return Empty()
 
-    async def isHealthy(self, request: Empty, context: grpc.aio.ServicerContext) -> Empty:
+    async def isHealthy(self, request: Empty, context: Context) -> Empty:
         if self.is_silent:
             await asyncio.Event().wait()
         return Empty()
 
-    async def GetPKCEAuthorizationFlow(self, request: EncryptedMessage, context: grpc.aio.ServicerContext) -> EncryptedMessage:
+    async def GetPKCEAuthorizationFlow(self, request: EncryptedMessage, context: Context) -> EncryptedMessage:
         if not isinstance(self.pkce, PKCEAuthorizationFlow):
             await self._refuse(self.pkce, context)
         return self._sealed(self.pkce, self._peer(request))
 
-    async def GetDeviceAuthorizationFlow(self, request: EncryptedMessage, context: grpc.aio.ServicerContext) -> EncryptedMessage:
+    async def GetDeviceAuthorizationFlow(self, request: EncryptedMessage, context: Context) -> EncryptedMessage:
         if not isinstance(self.device, DeviceAuthorizationFlow):
             await self._refuse(self.device, context)
         return self._sealed(self.device, self._peer(request))
 
-    async def ExtendAuthSession(self, request: EncryptedMessage, context: grpc.aio.ServicerContext) -> EncryptedMessage:
+    async def ExtendAuthSession(self, request: EncryptedMessage, context: Context) -> EncryptedMessage:
         if "ExtendAuthSession" in self.lacks:
             await context.abort(grpc.StatusCode.UNIMPLEMENTED, "no such method")
         await self._spend(self._opened(ExtendAuthSessionRequest, request).jwtToken, context)
@@ -204,26 +209,25 @@ class Management:
 
     Job = None
 
-    async def _spend(self, token: str, context: grpc.aio.ServicerContext) -> None:
+    async def _spend(self, token: str, context: Context) -> None:
         if token not in self.tokens:
             await self._refuse(self.refusal, context)
         self.tokens.remove(token)
 
-    async def _refuse(
-        self, refusal: CoveyError | grpc.StatusCode | tuple[grpc.StatusCode, str], context: grpc.aio.ServicerContext
-    ) -> None:
+    async def _refuse(self, refusal: CoveyError | grpc.StatusCode | tuple[grpc.StatusCode, str], context: Context) -> NoReturn:
         if isinstance(refusal, CoveyError):
             await context.abort(status_of(refusal), str(refusal), trailing_metadata=trailing_metadata(refusal))
         code, words = refusal if isinstance(refusal, tuple) else (refusal, "told so")
         await context.abort(code, words)
+        raise AssertionError("an aborted call goes on")
 
     def _peer(self, request: EncryptedMessage) -> PublicKey:
         return PublicKey.from_text(request.wgPubKey)
 
-    def _opened(self, kind, request: EncryptedMessage):
+    def _opened(self, kind: type[M], request: EncryptedMessage) -> M:
         return open_message(kind, request.body, self.private_key, self._peer(request))
 
-    def _sealed(self, message, peer: PublicKey) -> EncryptedMessage:
+    def _sealed(self, message: Message, peer: PublicKey) -> EncryptedMessage:
         body = seal_message(message, self.private_key, peer)
         return EncryptedMessage(wgPubKey=self.private_key.public.text, body=body)
 
@@ -238,7 +242,7 @@ class Signal:
         self.confirms = True
         self.loses_everything = False
 
-    async def Send(self, request: Sealed, context: grpc.aio.ServicerContext) -> Sealed:
+    async def Send(self, request: Sealed, context: Context) -> Sealed:
         if self.failures:
             await context.abort(self.failures.pop(0), "told so")
         self.sent.append(request)
@@ -246,7 +250,7 @@ class Signal:
             self.mailboxes[request.remoteKey].put_nowait(request)
         return Sealed()
 
-    async def ConnectStream(self, requests, context: grpc.aio.ServicerContext) -> AsyncIterator[Sealed]:
+    async def ConnectStream(self, requests: object, context: Context) -> AsyncIterator[Sealed]:
         peer = str(dict(context.invocation_metadata() or ())["x-wiretrustee-peer-id"])
         if (former := self.mailboxes.get(peer)) is not None:
             former.put_nowait(grpc.StatusCode.ABORTED)
@@ -294,4 +298,4 @@ def black_hole(host: str, port: int) -> Iterator[None]:
 
 def closed_port() -> int:
     with socket.create_server((LOOPBACK, 0)) as listener:
-        return listener.getsockname()[1]
+        return int(listener.getsockname()[1])

@@ -15,6 +15,7 @@ from helper.settings import StateFolder
 from helper.wireguard.device import DeviceSettings
 from protocol.errors import CoveyError, PortTaken
 from protocol.generated.management_pb2 import (
+    EncryptedMessage,
     HostConfig,
     LoginResponse,
     NetbirdConfig,
@@ -25,6 +26,7 @@ from protocol.generated.management_pb2 import (
 from protocol.join_link import JoinLink, ServerLocation
 from protocol.keys import PublicKey
 from protocol.local_api import StatusDocument
+from server.management.answers import Context
 from tests.unit.helper.clients.servers import LOOPBACK, Management, Signal, serving
 
 ADDRESS = "100.92.0.1/16"
@@ -70,7 +72,7 @@ class Server(Management):
         self.session_end = self.ends = end or 0
         self.response.sessionExpiresAt.seconds = end or 0
 
-    async def Sync(self, request, context):
+    async def Sync(self, request: EncryptedMessage, context: Context) -> AsyncIterator[EncryptedMessage]:
         while not self.maps.empty():
             self.maps.get_nowait()
         self.maps.put_nowait(SyncResponse(NetworkMap=NetworkMap(Serial=1, peerConfig=PeerConfig(address=ADDRESS))))
@@ -178,7 +180,7 @@ async def until(engine: Engine, holds: Callable[[StatusDocument], bool]) -> Stat
 
 def in_state(state: str, code: str | None = None) -> Callable[[StatusDocument], bool]:
     def holds(status: StatusDocument) -> bool:
-        return status["daemonStatus"] == state and (status["error"] or {}).get("code") == code
+        return status["daemonStatus"] == state and (status["error"]["code"] if status["error"] else None) == code
 
     return holds
 

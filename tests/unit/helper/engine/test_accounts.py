@@ -3,6 +3,7 @@
 import asyncio
 import pathlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -207,7 +208,8 @@ async def test_a_port_that_was_chosen_and_is_taken_is_exchanged(engine: Engine, 
 
 
 async def test_a_wrong_preference_changes_nothing(engine: Engine) -> None:
-    for wrong in ({"mtu": 1}, [], None, {"wireguard_port": "51820"}):
+    mistakes: tuple[Any, ...] = ({"mtu": 1}, [], None, {"wireguard_port": "51820"})
+    for wrong in mistakes:
         with pytest.raises(UsageError):
-            engine.prefer(wrong)  # type: ignore[arg-type]
+            engine.prefer(wrong)
     assert engine.preferences()["mtu"] == 0

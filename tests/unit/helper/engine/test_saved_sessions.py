@@ -59,7 +59,8 @@ async def test_whoever_said_goodbye_keeps_nothing(folder: ProfileFolder) -> None
 
 async def test_a_change_is_written_soon(folder: ProfileFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(saved_sessions, "SAVE_AFTER", 0.0)
-    sessions, written = SavedSessions(folder), []
+    sessions = SavedSessions(folder)
+    written: list[bytes] = []
     monkeypatch.setattr(folder, "save_sessions", written.append)
     sessions.begin(peers(SESSION))
     sessions.look()

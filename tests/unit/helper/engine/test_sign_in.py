@@ -269,7 +269,7 @@ async def test_a_server_that_is_asked_at_the_end_ends_it(engine: Engine, server:
     await sign_in(engine, server)
     server.keeps_out = EXPIRED  # its stream is still open
     clock.now += 3600
-    status = await until(engine, lambda status: bool(status["error"]) and "expired" in str(status["error"]["sentence"]))
+    status = await until(engine, lambda status: "expired" in str(status["error"]))
     assert status["daemonStatus"] == "NeedsLogin"
 
 

@@ -15,6 +15,7 @@ from protocol.envelope import open_message, seal_message
 from protocol.generated.signalexchange_pb2 import Body, EncryptedMessage
 from protocol.join_link import ServerLocation
 from protocol.keys import PrivateKey, PublicKey
+from server.management.answers import Context
 from tests.unit.helper.clients.servers import LOOPBACK, Signal, serving
 
 ALICE = PrivateKey.generate()
@@ -26,8 +27,9 @@ BOUND = 30.0  # seconds; generous, only reached when something hangs
 class Deaf(Signal):
     """Takes messages and never answers."""
 
-    async def Send(self, request, context: grpc.aio.ServicerContext):
+    async def Send(self, request: EncryptedMessage, context: Context) -> EncryptedMessage:
         await asyncio.Event().wait()
+        return request
 
 
 @asynccontextmanager
