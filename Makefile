@@ -14,7 +14,7 @@ help:
 	@echo "make test    every test, the lab included (root)"
 	@echo "make unit    only what needs no root"
 	@echo "make lab     only the network laboratory (root); ONLY=... is pytest's -k"
-	@echo "make bench   measure, compare, write build/bench.json (root); ONLY=name,... for a part"
+	@echo "make bench   measure, compare, write build/bench.json (root); ONLY=name,... for a part, PEERS=20,100 for idle"
 	@echo "make soak    30 minutes under random faults (root); MINUTES=, SEED=, PEERS= choose others"
 	@echo "make lab-kernel  a part of the lab with WireGuard in the kernel, in a virtual machine; ONLY= as above, or BENCH=name,..."
 	@echo "make check   ruff, mypy for three systems, import-linter"
@@ -59,7 +59,7 @@ demo: setup tools
 	@$(BIN)/covey-lab demo
 
 bench: setup tools
-	@$(AS_ROOT) $(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
+	@$(AS_ROOT) env $(if $(PEERS),PEERS=$(PEERS)) $(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
 
 soak: setup tools
 	@$(AS_ROOT) $(BIN)/python -m tests.soak --minutes $(or $(MINUTES),30) --peers $(or $(PEERS),6) $(if $(SEED),--seed $(SEED))

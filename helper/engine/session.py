@@ -5,16 +5,15 @@ nothing about the tunnels: it is supervised by itself and comes back.
 """
 
 import asyncio
-import contextlib
 import logging
 import secrets
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from helper.clients.management import ManagementClient
 from helper.clients.signal import signal_location
 from helper.diagnose.watch import NatWatch
 from helper.engine.aside import aside
+from helper.engine.counters import Counters
 from helper.engine.failure import first_of
 from helper.engine.local_network import LocalNetwork
 from helper.engine.local_notes import LocalNotes
@@ -52,11 +51,8 @@ from protocol.keys import PublicKey
 
 log = logging.getLogger(__name__)
 
-POLL = 1.0  # seconds between looks at WireGuard's counters
-REFRESH = 0.5  # seconds that a status waits for newer counters
 LAZY_FROM = 100  # peers: with more, only those that something is sent to hold a connection
 TIDY = 60.0  # seconds between two looks at who may send to us by the relay
-POLL_CLOSELY = 0.02  # while a handshake is awaited or a path has just changed
 PROOF = 3.0  # seconds that a stream in doubt has to prove itself
 
 
@@ -73,7 +69,7 @@ class _Parts:
     upkeep: Upkeep
     port_mapping: PortMapping
     warnings: WarningWatch
-    wake_poll: asyncio.Event = field(default_factory=asyncio.Event)
+    counters: Counters
 
 
 class Session:
@@ -146,7 +142,10 @@ class Session:
                     enabled=not plan.preferences["disable_port_mapping"],
                 )
                 watching = WarningWatch(outlook, self.warnings)
-                self.parts, self.was_up = _Parts(device, tap, relay, network, around, outlook, upkeep, mapping, watching), True
+                self.parts = _Parts(
+                    device, tap, relay, network, around, outlook, upkeep, mapping, watching, Counters(device, self.peers)
+                )
+                self.was_up = True
                 snapshot = await take_snapshot(plan.hidden_interfaces)
                 network.set_snapshot(snapshot)
                 mapping.network_changed(snapshot)
@@ -174,7 +173,7 @@ class Session:
                 group.create_task(self.signalling.run(), name="signal")
                 group.create_task(parts.relay.run(), name="relay")
                 group.create_task(aside(parts.port_mapping.run, "port mapping"), name="port mapping")
-                group.create_task(self._poll_statistics(parts), name="statistics")
+                group.create_task(parts.counters.run(), name="statistics")
                 group.create_task(self._watch_network(parts), name="network monitor")
                 group.create_task(self._watch_device(parts.device), name="device watch")
                 group.create_task(aside(self.nat.run, "kind of NAT"), name="kind of NAT")
@@ -254,7 +253,7 @@ class Session:
         runner, parts = self.peers.pop(key), self.parts
         assert parts is not None
         parts.network.spawn(runner.close())
-        parts.wake_poll.set()  # which takes it out of WireGuard
+        parts.counters.wake()  # which takes it out of WireGuard
 
     def _configure(self, config: NetbirdConfig) -> None:
         """Take up what the server says about STUN and TURN; an empty list leaves things as they are."""
@@ -359,7 +358,7 @@ class Session:
 
     def _peer_changed(self) -> None:
         if self.parts is not None:
-            self.parts.wake_poll.set()
+            self.parts.counters.wake()
             self.parts.upkeep.look()
         self.plan.sessions.look()
         self._callbacks.on_change()
@@ -373,28 +372,6 @@ class Session:
                 relay.forget(ip)
 
     async def refresh(self) -> None:
-        """Take in WireGuard's counters now, if it answers within REFRESH."""
+        """Take in WireGuard's counters now, if it answers soon."""
         if self.parts is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(REFRESH):
-                    await self._count(self.parts.device)
-
-    async def _count(self, device: Device) -> None:
-        try:
-            statistics, now = await device.statistics(), time.time()
-            for key, counted in statistics.items():
-                if (runner := self.peers.get(key)) is not None:
-                    runner.count(counted, now)
-                elif self.parts is not None:  # nobody who left the map stays in WireGuard
-                    await device.remove_peer(key)
-        except OSError as error:
-            log.warning("WireGuard did not answer: %s", error)  # whether the interface is lost is watched elsewhere
-
-    async def _poll_statistics(self, parts: _Parts) -> None:
-        while True:
-            await self._count(parts.device)
-            closely = any(runner.wants_statistics for runner in self.peers.values())
-            parts.wake_poll.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(POLL_CLOSELY if closely else POLL):
-                    await parts.wake_poll.wait()
+            await self.parts.counters.refresh()

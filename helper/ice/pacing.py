@@ -7,8 +7,9 @@ from helper.ice.pair import FIRST_TRIES, Pair
 
 SELECTED = 1.0  # seconds between checks of the selected pair while data flows or the selection is young
 STANDBY = 5.0  # and of those that would replace it
-IDLE_SELECTED, IDLE_STANDBY = 15.0, 25.0  # when no data flows: the first packet that does brings the next check within a second
-IDLE_RARELY = 60.0  # what the other side checks for us, or needs no packets to stay open
+IDLE_SELECTED = 15.0  # when no data flows: the first packet that does brings the next check within a second
+IDLE_STANDBY = 25.0  # what a port search found: a NAT that forgets it has it searched for again
+IDLE_RARELY = 60.0  # what the other side checks for us, and other standbys
 BUSY_FOR, YOUNG_FOR = 5.0, 15.0  # seconds after data, and after a selection
 SETTLED_AFTER = 10.0  # seconds after a selection, pairs that could not replace it are left alone
 RIVALS = 1.0  # seconds between checks of standbys while the selected pair is lossy: they are compared
@@ -47,7 +48,7 @@ class Pacing:
             return RIVALS if is_busy else STANDBY
         if is_busy or selected is None:
             return STANDBY
-        return IDLE_STANDBY if not pair.relays else IDLE_RARELY  # a relay needs nothing to stay open
+        return IDLE_STANDBY if pair.base.port else IDLE_RARELY  # other ways open again as they did at first
 
     def _of_selected(self, pair: Pair, now: float, *, is_busy: bool) -> float:
         if is_busy or pair.missed:

@@ -36,6 +36,7 @@ from helper.peer.lobby import Lobby
 from helper.peer.messages import Answer, Offer, SignalMessage
 from helper.peer.notes import PeerNotes
 from helper.peer.report import Correspondence, Report
+from helper.peer.rhythm import Rhythm
 from helper.peer.saved_session import SavedSession
 from helper.peer.ways import Port, Ways
 from helper.recorder import Recorder
@@ -74,6 +75,7 @@ class Surroundings:
     report: Callable[[PeerConnection], Report]  # what to tell the other end about this one
     port: Port
     slots: Slots = field(default_factory=Slots)  # for port searches
+    rhythm: Rhythm = field(default_factory=Rhythm)
 
 
 class PeerLog(logging.LoggerAdapter[logging.Logger]):
@@ -179,6 +181,12 @@ class PeerRunner:
         if self.correspondence.is_news(self._around.report(self.connection), self._loop.time()):
             self._around.send_signal(self.remote.key, self._own_report())
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """The path gives no answer: whether something still arrives on it should be known soon."""
+        path = self.connection.path
+        return path is not None and path.missed > 0
+
     def slept(self, seconds: float) -> None:
         self._handshake.slept(seconds)
 
@@ -214,10 +222,12 @@ class PeerRunner:
         self.handle(TimePassed())
 
     def _schedule(self) -> None:
+        at = self._around.rhythm.fit(self.connection.deadline, self._loop.time())
         if self._timer is not None:
+            if self._timer.when() == at:
+                return
             self._timer.cancel()
-        deadline = self.connection.deadline
-        self._timer = self._loop.call_at(deadline, self._on_time) if deadline != float("inf") else None
+        self._timer = self._loop.call_at(at, self._on_time) if at != float("inf") else None
 
     # ---- actions out
 

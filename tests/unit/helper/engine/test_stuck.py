@@ -8,7 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from helper.engine import session
+from helper.engine import counters
 from helper.engine.engine import Engine
 from helper.local_api.listener import serve
 from protocol.local_api import UpRequest
@@ -38,7 +38,7 @@ async def test_the_status_is_told_while_wireguard_servers_and_dns_are_stuck(
     parts = engine._supervisor.session.parts if engine._supervisor.session else None
     assert parts is not None
     monkeypatch.setattr(parts.device, "statistics", stuck)
-    monkeypatch.setattr(session, "REFRESH", 0.01)
+    monkeypatch.setattr(counters, "REFRESH", 0.01)
     await server.end()
     connector = aiohttp.UnixConnector(str(tmp_path / "api"))
     async with serve(engine, tmp_path / "api"), aiohttp.ClientSession(connector=connector) as client, asyncio.timeout(BOUND):
