@@ -5,7 +5,8 @@ import contextlib
 import random
 from typing import Protocol
 
-SPREAD = 3.0  # seconds over which helpers come back whose server ended all their streams in one moment; ours
+SPREAD = 3.0  # seconds over which five thousand helpers come back whose server ended all their streams in one moment; ours
+CROWD = 5000  # a network of fewer machines comes back in that part of it: ten people shall not wait for thousands
 STABLE = 5.0  # seconds that a stream must have lived: a server that takes one and drops it does not begin the delays anew; ours
 RECENT = 5.0  # seconds for which a hurry holds: a stream in doubt has 3 s to prove itself
 
@@ -36,14 +37,14 @@ class Backoff:
         if not 0 < first <= cap[0] <= cap[1] or factor < 1 or spread > cap[0]:
             raise ValueError("a back-off grows from above zero to its cap")
         self._first, self._factor, self._cap_range, self._rng = first, factor, cap, rng
-        self._spread, self._is_spread = max(spread, first), False
+        self.spread, self._is_spread = spread, False
         self._ceiling, self._cap = first, rng.uniform(*cap)
 
     def next(self) -> float:
         """The delay in seconds before the next attempt: above zero, never above the cap."""
         lowest = self._ceiling / 2
         if self._is_spread:
-            self._ceiling, self._is_spread = self._spread, False
+            self._ceiling, self._is_spread = max(self._ceiling, self.spread), False
         delay = self._rng.uniform(lowest, self._ceiling)
         self._ceiling = min(self._ceiling * self._factor, self._cap)
         return delay
@@ -84,6 +85,10 @@ class Retry:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.backoff.next() * part):
                 await self._hurry.wait()
+
+    def share_with(self, machines: int) -> None:
+        """Say how many come back with us when the server ends all streams."""
+        self.backoff.spread = SPREAD * min(machines / CROWD, 1.0)
 
     def hurry(self) -> None:
         """Try again at once, or as soon as the attempt under way or the stream that is open has ended; delays begin anew."""

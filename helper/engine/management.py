@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-from helper.clients.backoff import SPREAD, Backoff, Retry
+from helper.clients.backoff import Backoff, Retry
 from helper.clients.management import ManagementClient
 from helper.engine.link import Link
 from helper.engine.network_map import NetworkMap, read_address, read_network_map
@@ -28,6 +28,7 @@ class Management:
         map: the newest network map; `map_is_saved` while it is one of an earlier time.
         last_response: what it stood in, for the next session.
         address_changed: the server gave us another overlay address.
+        retry: the pauses between attempts.
 
     Args:
         configure: takes up servers for STUN and TURN.
@@ -55,7 +56,7 @@ class Management:
         self._configure, self._apply, self._on_change = configure, apply, on_change
         self._map_is_first = True
         self._vouching: asyncio.TimerHandle | None = None
-        self._retry = Retry(Backoff(FIRST_PAUSE, spread=SPREAD))
+        self.retry = Retry(Backoff(FIRST_PAUSE))
         self._loop = asyncio.get_running_loop()
 
     async def run(self) -> None:
@@ -70,7 +71,7 @@ class Management:
                 async for response in self._client.sync():
                     if not self.link.is_up:
                         log.info("management connected")
-                    self._retry.worked()
+                    self.retry.worked()
                     self.link.set(True, self._loop.time())
                     self._synced(response)
                     self._on_change()
@@ -82,14 +83,14 @@ class Management:
                 self._vouched_last()
                 self.link.set(False, self._loop.time())
                 self._on_change()
-                await self._retry.pause(0.25)
+                await self.retry.pause(0.25)
             except CoveyError as error:
                 log.log(logging.INFO if self.link.is_up else logging.DEBUG, "management lost: %s", error)
                 self._vouched_last()
                 self.link.set(False, self._loop.time(), error)
                 self._on_change()
                 logged_in = logged_in and isinstance(error, ServerUnreachable)
-                await self._retry.pause()
+                await self.retry.pause()
 
     async def ask_again(self) -> None:
         """Log in once more: the answer says whether we are still let in."""
@@ -97,7 +98,7 @@ class Management:
 
     async def check(self, within: float) -> None:
         """Prove the stream within so many seconds, after a change of the network; a dead one is opened anew."""
-        self._retry.hurry()
+        self.retry.hurry()
         await self._client.check(within)
 
     def renewed(self, response: LoginResponse) -> None:

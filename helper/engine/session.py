@@ -226,6 +226,8 @@ class Session:
         assert self.parts is not None
         self.fqdn = new.fqdn or self.fqdn
         gone, added, renamed = changes(before.peers if before else {}, new.peers)
+        for supervised in (self.management, self.signalling):
+            supervised.retry.share_with(1 + len(new.peers))
         self._set_lazy(self.plan.preferences["lazy_connections"] or new.wants_lazy or len(new.peers) >= LAZY_FROM)
         for key in gone:
             self._remove_peer(key)

@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from helper.clients.backoff import SPREAD, Backoff, Retry
+from helper.clients.backoff import Backoff, Retry
 from helper.clients.signal import SignalClient
 from helper.engine.link import Link
 from helper.peer.messages import SignalMessage, from_body, to_body
@@ -28,6 +28,9 @@ FAREWELL = 1.0  # seconds for all goodbyes together
 class Signalling:
     """Keeps the stream up. Messages to one peer leave in order, those to many peers at once.
 
+    Attributes:
+        retry: the pauses between attempts.
+
     Args:
         location: where the signal server is now; asked before each attempt.
     """
@@ -44,7 +47,7 @@ class Signalling:
         self._private_key, self._location = private_key, location
         self._on_message, self._on_change = on_message, on_change
         self._client: SignalClient | None = None
-        self._retry = Retry(Backoff(FIRST_PAUSE, spread=SPREAD))
+        self.retry = Retry(Backoff(FIRST_PAUSE))
         self._outgoing: asyncio.Queue[tuple[PublicKey, Body]] = asyncio.Queue(OUTGOING_MESSAGES)
 
     async def run(self) -> None:
@@ -70,7 +73,7 @@ class Signalling:
 
     def check(self, within: float) -> None:
         """Prove the stream within so many seconds, after a change of the network; a dead one is opened anew."""
-        self._retry.hurry()
+        self.retry.hurry()
         if self._client is not None:
             self._client.check(within)
 
@@ -83,7 +86,7 @@ class Signalling:
                 self.link.url = location.url
                 client = SignalClient(location, self._private_key)
                 async with client.stream() as messages:
-                    self._retry.worked()
+                    self.retry.worked()
                     self._client = client
                     self._set(True, loop.time())
                     async for sender, body in messages:
@@ -97,7 +100,7 @@ class Signalling:
                 self._client = None
                 if client is not None:
                     await client.close()
-            await self._retry.pause()
+            await self.retry.pause()
 
     def _set(self, is_up: bool, now: float, error: CoveyError | None = None) -> None:
         if is_up and not self.link.is_up:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helper.clients.backoff import Backoff, Retry
+from helper.clients.backoff import SPREAD, Backoff, Retry
 
 
 @given(seed=st.integers(), tries=st.integers(1, 60))
@@ -54,6 +54,14 @@ def test_after_a_success_the_first_delay_is_spread_and_the_next_ones_grow_from_t
     backoff.succeeded()
     backoff.reset()
     assert backoff.next() == 0.8
+
+
+async def test_a_few_machines_come_back_at_once_and_thousands_spread_over_seconds() -> None:
+    retry = Retry(Backoff(first=0.3, rng=Highest()))
+    for machines, first in ((10, 0.3), (5000, SPREAD), (90_000, SPREAD)):
+        retry.share_with(machines)
+        retry.backoff.succeeded()
+        assert retry.backoff.next() == first
 
 
 @pytest.mark.parametrize(("stable", "delays"), [(0.0, [0.001, 0.001, 0.001]), (3600.0, [0.001, 0.002, 0.004])])

@@ -47,7 +47,7 @@ def management(*streams: list[SyncResponse]) -> tuple[Management, list[int], asy
     callbacks = Callbacks(lambda: None, nothing, nothing, nothing, Recorder())
     client = cast(ManagementClient, SimpleNamespace(sync=sync))
     found = Management(plan, client, callbacks, nothing, apply, lambda: None)
-    found._retry.backoff = Backoff(first=0.001, cap=(0.001, 0.002))
+    found.retry.backoff = Backoff(first=0.001, cap=(0.001, 0.002))
     return found, taken, over
 
 

@@ -51,8 +51,8 @@ async def test_a_server_that_came_back_during_a_sleep_is_asked_at_once(
     await engine.up(UpRequest(join_link=server.link, jwt=token()))
     session = engine._supervisor.session
     assert session is not None
-    monkeypatch.setattr(session.management._retry, "backoff", Backoff(first=3600.0, cap=(3600.0, 7200.0)))
-    monkeypatch.setattr(session.signalling._retry, "backoff", Backoff(first=3600.0, cap=(3600.0, 7200.0)))
+    monkeypatch.setattr(session.management.retry, "backoff", Backoff(first=3600.0, cap=(3600.0, 7200.0)))
+    monkeypatch.setattr(session.signalling.retry, "backoff", Backoff(first=3600.0, cap=(3600.0, 7200.0)))
     await server.end()
     await until(engine, in_state("Connecting"))
     await server.begin()
