@@ -7,7 +7,7 @@ from typing import Protocol
 
 SPREAD = 3.0  # seconds over which five thousand helpers come back whose server ended all their streams in one moment; ours
 CROWD = 5000  # a network of fewer machines comes back in that part of it: ten people shall not wait for thousands
-STABLE = 5.0  # seconds that a stream must have lived: a server that takes one and drops it does not begin the delays anew; ours
+STABLE = 2.0  # seconds that a stream must have lived: a server that takes one and drops it does not begin the delays anew; ours
 RECENT = 5.0  # seconds for which a hurry holds: a stream in doubt has 3 s to prove itself
 
 

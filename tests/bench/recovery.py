@@ -89,6 +89,7 @@ def run_relay() -> list[Figure]:
             meeting.check_pings()
             meeting.settle(RELAYED)
             connected(meeting)
+            time.sleep(PAUSE)  # streams that live shorter count as dropped: waits would grow from round to round
     return judged("recovery.relay-came-back", times, RELAY_GOAL)
 
 
