@@ -22,20 +22,18 @@ AGAIN = 1.0  # seconds until we look again for a helper that ended
 
 def show_events(socket: str, *, follow: bool, as_json: bool, peer: str | None, since: str | None) -> None:
     begin = begin_of(since, datetime.now().astimezone()) if since is not None else None
-    wanted = (event for event in _all(socket) if _is_wanted(event, peer, begin))
-    if not follow:
-        is_empty = True
-        for event in wanted:
-            is_empty = False
-            _print(event, as_json=as_json)
-        if is_empty and not as_json:
-            print("Nothing is recorded that fits." if peer or since else "Nothing is recorded yet.", file=sys.stderr)
-        return
-    events = list(wanted)
-    for event in events if begin is not None else events[-FIRST:]:
+    newest, wanted = 0, list["JournalEvent"]()
+    for event in _all(socket):
+        newest = event["sequence"]
+        if _is_wanted(event, peer, begin):
+            wanted.append(event)
+    for event in wanted[-FIRST:] if follow and begin is None else wanted:
         _print(event, as_json=as_json)
     sys.stdout.flush()
-    asyncio.run(_follow(socket, _last(socket, events), as_json=as_json, peer=peer))
+    if follow:
+        asyncio.run(_follow(socket, newest, as_json=as_json, peer=peer))
+    elif not wanted and not as_json:
+        print("Nothing is recorded that fits." if peer or since else "Nothing is recorded yet.", file=sys.stderr)
 
 
 def begin_of(text: str, now: datetime) -> datetime:
@@ -70,12 +68,6 @@ def _all(socket: str, after: int = 0) -> Iterator["JournalEvent"]:
         if not page["more"] or not page["events"]:
             return
         after = page["events"][-1]["sequence"]
-
-
-def _last(socket: str, events: list["JournalEvent"]) -> int:
-    """The number after which to follow: that of the newest of all, whether it was wanted or not."""
-    newest = max((event["sequence"] for event in events), default=0)
-    return max((event["sequence"] for event in _all(socket, newest)), default=newest)
 
 
 def _is_wanted(event: "JournalEvent", peer: str | None, begin: datetime | None) -> bool:
