@@ -27,6 +27,7 @@ from server.stun_turn.turn import TurnServer
 log = logging.getLogger(__name__)
 
 OWN_ADDRESSES_AGE = 60.0  # seconds until we read this machine's addresses again; ours
+PORTS_TRIED = 8  # where any port will do; ours
 MAX_LISTENERS = 256  # addresses of this machine that clients may use at once
 BACKLOG = 256
 PORTS_BESIDE = 10  # tried for the second port of UDP, one after the other
@@ -127,18 +128,22 @@ class TurnService:
     # -- binding -------------------------------------------------------------------------------------------------------
 
     async def _listen(self, address: Address, stack: contextlib.AsyncExitStack) -> Address:
-        try:
-            listener = self._open_listener(address, self._receiver(address))
-        except OSError as error:
-            raise _bind_error("UDP", address, error) from None
+        for left in range(0 if address.port else PORTS_TRIED, -1, -1):  # what the system chooses for UDP may be taken for TCP
+            try:
+                listener = self._open_listener(address, self._receiver(address))
+            except OSError as error:
+                raise _bind_error("UDP", address, error) from None
+            bound = Address(address.ip, listener.local.port)
+            try:
+                tcp = socket.create_server(
+                    to_sockaddr(bound)[:2], family=socket.AF_INET6 if bound.is_ipv6 else socket.AF_INET, backlog=BACKLOG
+                )
+                break
+            except OSError as error:
+                listener.close()
+                if not left:
+                    raise _bind_error("TCP", bound, error) from None
         self._add_listener(listener)
-        bound = Address(address.ip, listener.local.port)
-        try:
-            tcp = socket.create_server(
-                to_sockaddr(bound)[:2], family=socket.AF_INET6 if bound.is_ipv6 else socket.AF_INET, backlog=BACKLOG
-            )
-        except OSError as error:
-            raise _bind_error("TCP", bound, error) from None
         server = await asyncio.get_running_loop().create_server(lambda: self._make_stream("tcp"), sock=tcp, backlog=BACKLOG)
         stack.callback(server.close)
         return bound

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import sys
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator, Iterator
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
 
@@ -105,6 +107,20 @@ async def test_a_wildcard_answers_from_the_address_that_was_asked(asked: str) ->
         server = Address.of(asked, service.addresses[0].port)
         async with SocketClient.udp(server) as client:  # a connected socket hears of no other address
             await check_relaying(client)
+
+
+async def test_where_any_port_will_do_one_is_found_that_is_free_for_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    create, tried = socket.create_server, list[int]()
+
+    def once_taken(place: tuple[str, int], **options: Any) -> socket.socket:
+        tried.append(place[1])
+        if len(tried) == 1:
+            raise OSError(errno.EADDRINUSE, "Address already in use")
+        return create(place, **options)
+
+    monkeypatch.setattr(socket, "create_server", once_taken)
+    async with turn("127.0.0.1:0") as service:
+        assert service.addresses[0].port == tried[1] != tried[0]
 
 
 async def test_a_second_server_hears_that_the_port_is_taken() -> None:
