@@ -1,7 +1,6 @@
 """How long to wait before the next attempt."""
 
 import asyncio
-import contextlib
 import random
 from typing import Protocol
 
@@ -62,10 +61,12 @@ class Backoff:
 class Retry:
     """The pauses of one supervision, which something that makes success likely cuts short."""
 
-    def __init__(self, backoff: Backoff) -> None:
+    def __init__(self, backoff: Backoff, rng: Rng = random) -> None:
         self.backoff = backoff
+        self._rng, self._spread = rng, 0.0
         self._hurry = asyncio.Event()
         self._hurried_at = float("-inf")
+        self._pausing: asyncio.Timeout | None = None
         self._works_since: float | None = None
 
     def worked(self) -> None:
@@ -82,16 +83,27 @@ class Retry:
         if now - hurried < RECENT:
             return
         self._hurry.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.backoff.next() * part):
+        try:
+            async with asyncio.timeout(self.backoff.next() * part) as self._pausing:
                 await self._hurry.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._pausing = None
 
     def share_with(self, machines: int) -> None:
         """Say how many come back with us when the server ends all streams."""
-        self.backoff.spread = SPREAD * min(machines / CROWD, 1.0)
+        self.backoff.spread = self._spread = SPREAD * min(machines / CROWD, 1.0)
 
     def hurry(self) -> None:
         """Try again at once, or as soon as the attempt under way or the stream that is open has ended; delays begin anew."""
         self.backoff.reset()
         self._hurry.set()
         self._hurried_at = asyncio.get_running_loop().time()
+
+    def follow(self) -> None:
+        """Another stream to our servers is back: a long pause ends soon, those of thousands within SPREAD; delays begin anew."""
+        self.backoff.reset()
+        now = asyncio.get_running_loop().time()
+        if self._pausing is not None and (ends := self._pausing.when()) is not None and ends > now + self._spread:
+            self._pausing.reschedule(now + self._rng.uniform(0, self._spread))

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from helper.diagnose.watch import NatWatch
@@ -39,6 +39,7 @@ class Outlook:
     Args:
     streams: to management and signal; where one is up, TCP gets out.
     peers: all of them, as they come and go.
+    let_out: called when somebody has signed in to the network that was in the way.
     """
 
     def __init__(
@@ -50,12 +51,13 @@ class Outlook:
         port: int,
         streams: tuple[Link, Link],
         peers: Mapping[PublicKey, PeerRunner],
+        let_out: Callable[[], None],
     ) -> None:
         self._network, self._relay, self._nat, self._port = network, relay, nat, port
         self._plan, self._streams, self._peers = plan, streams, peers
         self._loop = asyncio.get_running_loop()
         self._overlay, self.others = read_address(plan.login.peerConfig).network, Others()
-        self._server = ServerWatch(plan.server, streams[0], network)
+        self._server = ServerWatch(plan.server, streams[0], network, let_out)
         self._judged = -math.inf, False
         self._began = self._relay_lost = self._loop.time()
 
@@ -109,9 +111,12 @@ class Outlook:
             relay_error=str(self._relay.error or ""),
         )
 
-    async def look_around(self) -> None:
-        """See what else runs on this machine, and what is behind a trouble with the server. Raises OSError."""
+    def look_at_server(self) -> None:
+        """Begin to see what is behind a trouble with the server, if there is one."""
         self._server.look(time.time())
+
+    async def look_around(self) -> None:
+        """See what else runs on this machine. Raises OSError."""
         self.others = await look(self._plan.name, self._overlay, self._network.snapshot)
 
     def circumstances(self) -> Circumstances:

@@ -13,6 +13,7 @@ from helper.clients.management import ManagementClient
 from helper.clients.signal import signal_location
 from helper.diagnose.watch import NatWatch
 from helper.engine.aside import aside
+from helper.engine.comeback import Comeback
 from helper.engine.counters import Counters
 from helper.engine.failure import first_of
 from helper.engine.local_network import LocalNetwork
@@ -83,6 +84,9 @@ class Session:
         self.signalling = Signalling(
             plan.private_key, self._signal_location, self._on_signal, self._signal_changed, self.recorder
         )
+        self._comeback = Comeback()
+        self._comeback.join(lambda: self.management.link.is_up, self.management.retry)
+        self._comeback.join(lambda: self.signalling.link.is_up, self.signalling.retry)
         self.peers: dict[PublicKey, PeerRunner] = {}
         self.nat = NatWatch(self._stun_servers, self._own_addresses, self.recorder, callbacks.on_change)
         self.parts: _Parts | None = None
@@ -104,8 +108,9 @@ class Session:
                 relay = Relay(
                     wireguard_port=device.port, on_stun=self._on_relay_stun, on_change=self._local_changed, inject=tap.inject
                 )
+                self._comeback.join(lambda: relay.relayed_address is not None, relay.retry)
                 network = LocalNetwork(self._mux, self._send_stun, relay, device.port, self._device_id, self._local_changed)
-                outlook = Outlook(network, relay, self.nat, plan, device.port, self._links, self.peers)
+                outlook = Outlook(network, relay, self.nat, plan, device.port, self._links, self.peers, self._find_anew)
                 around = Surroundings(
                     private_key=plan.private_key,
                     device=device,
@@ -226,8 +231,7 @@ class Session:
         assert self.parts is not None
         self.fqdn = new.fqdn or self.fqdn
         gone, added, renamed = changes(before.peers if before else {}, new.peers)
-        for supervised in (self.management, self.signalling):
-            supervised.retry.share_with(1 + len(new.peers))
+        self._comeback.share_with(1 + len(new.peers))
         self._set_lazy(self.plan.preferences["lazy_connections"] or new.wants_lazy or len(new.peers) >= LAZY_FROM)
         for key in gone:
             self._remove_peer(key)
@@ -282,6 +286,7 @@ class Session:
             runner.handle(Signalled(message))
 
     def _announce(self) -> None:
+        self._comeback.look()
         management = self.management
         if management.link.is_up and self.signalling.link.is_up and management.map is not None and not management.map_is_saved:
             self.connected.set()
@@ -317,6 +322,7 @@ class Session:
         event = LocalChanged(self.parts.network.refresh(), moved)
         if moved:
             self.nat.network_changed()
+        self._comeback.look()
         self._notes.look(event.view, self.parts.relay)
         for runner in list(self.peers.values()):
             runner.handle(event)
@@ -337,6 +343,12 @@ class Session:
         self._local_changed(moved=True)
         self._prove_streams(parts, proof)
 
+    def _find_anew(self) -> None:
+        """As on another network, although it looks the same."""
+        if self.parts is not None:
+            self.parts.network.gather_afresh()
+            self._moved(self.parts)
+
     def _prove_streams(self, parts: _Parts, within: float = PROOF) -> None:
         """Open anew what gives no proof within so many seconds: none at all, where the address went that it spoke from."""
         self.signalling.check(within)
@@ -350,8 +362,7 @@ class Session:
         if isinstance(sign, Woke):
             for runner in self.peers.values():
                 runner.slept(sign.slept)
-            parts.network.gather_afresh()
-            self._moved(parts)
+            self._find_anew()
             return
         for runner in list(self.peers.values()):
             runner.handle(Doubted())

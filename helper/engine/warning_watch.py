@@ -16,6 +16,8 @@ LOOK_EVERY = 5  # periods between looks at what else runs on this machine
 class Scene(Protocol):
     async def look_around(self) -> None: ...
 
+    def look_at_server(self) -> None: ...
+
     def circumstances(self) -> Circumstances: ...
 
 
@@ -37,6 +39,7 @@ class WarningWatch:
             except OSError as error:
                 log.debug("could not look at what else runs on this machine: %s", error)
             for _ in range(LOOK_EVERY):
+                self._scene.look_at_server()
                 self.update()
                 await asyncio.sleep(PERIOD)
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from helper.clients.backoff import Backoff
+from helper.clients.backoff import Backoff, Retry
 from helper.relay.allocating import Asking, allocate
 from helper.relay.datagrams import ROOM, Part
 from helper.relay.errors import RelayRefused, reached
@@ -30,6 +30,9 @@ RELEASE_WITHIN = 0.3  # seconds; ours
 
 class Relay:
     """One TURN allocation, shared by all peers. Made within the running event loop.
+
+    Attributes:
+        retry: the pauses between attempts.
 
     Args:
         wireguard_port: WireGuard's UDP port on this machine.
@@ -63,7 +66,7 @@ class Relay:
         self.health = Health()
         self._others = Others(self.health, self._loop, on_change)
         self._changed = asyncio.Event()
-        self._backoff = Backoff(FIRST_PAUSE)
+        self.retry = Retry(Backoff(FIRST_PAUSE))
         self._wanted: set[IPAddress] = set()
         self._paths: dict[Address, RelayPath] = {}
         self._early = Waiting(each=4, peers=64, seconds=5.0)
@@ -110,13 +113,13 @@ class Relay:
         if self._session is not None:
             is_named = self._session.server.location in named
             self._is_stale = self._is_stale or not is_named or (is_new_pin and self._session.server.transport == "tls")
-        self._backoff.reset()
+        self.retry.hurry()
         self._changed.set()
 
     def network_changed(self) -> None:
         """Allocate anew at once: the server knows us by an address that we may no longer have."""
         self._is_stale = self._session is not None
-        self._backoff.reset()
+        self.retry.hurry()
         self._changed.set()
 
     def check(self) -> None:
@@ -124,7 +127,7 @@ class Relay:
         if self._session is not None:
             self._session.check()
         else:
-            self._backoff.reset()
+            self.retry.hurry()
             self._changed.set()
 
     @property
@@ -192,9 +195,9 @@ class Relay:
         self._adopt(session)
         await self._keep()
         if self._session is None and self._loop.time() - session.opened_at < SHORT_LIFE:
-            await self._rest()
+            await self.retry.pause()
         else:
-            self._backoff.reset()
+            self.retry.backoff.reset()
 
     async def _recover(self, error: CoveyError) -> None:
         """No new allocation. If the relay is just full, the one that was to be replaced may still serve."""
@@ -206,11 +209,7 @@ class Relay:
         log.info("no relay: %s", error)
         self.error, self.since = error, self._loop.time()
         self._on_change()
-        await self._rest()
-
-    async def _rest(self) -> None:
-        """Pause before the next attempt, unless something changes."""
-        await self._wait(self._backoff.next())
+        await self.retry.pause()
 
     async def _keep(self) -> None:
         """Stay with the allocation until it is lost or stale; change to UDP when that works again."""

@@ -1,3 +1,4 @@
+import asyncio
 import random
 
 import pytest
@@ -81,3 +82,32 @@ async def test_a_stream_that_is_taken_and_dropped_does_not_begin_the_delays_anew
         retry.worked()
         await retry.pause()
     assert seen == delays
+
+
+async def test_a_long_pause_ends_soon_when_another_stream_is_back_and_a_short_one_stays() -> None:
+    async with asyncio.timeout(60.0):
+        retry = Retry(Backoff(first=3600.0, cap=(3600.0, 7200.0)))
+        pausing = asyncio.create_task(retry.pause())
+        await asyncio.sleep(0)
+        retry.follow()
+        await pausing
+
+        retry = Retry(Backoff(first=3600.0, cap=(3600.0, 7200.0)), rng=Highest())
+        retry.share_with(10_000)
+        retry.backoff = Backoff(first=2 * SPREAD, rng=Highest())
+        pausing = asyncio.create_task(retry.pause())
+        await asyncio.sleep(0)
+        assert retry._pausing is not None
+        begun, when = asyncio.get_running_loop().time(), retry._pausing.when()
+        retry.follow()
+        later = retry._pausing.when()
+        assert when is not None
+        assert later is not None
+        assert later < when - SPREAD / 2
+        assert later > begun
+        for _ in range(3):
+            retry.follow()
+        assert retry._pausing.when() == later, "thousands do not gather at the beginning"
+        pausing.cancel()
+        await asyncio.wait([pausing])
+        retry.follow()

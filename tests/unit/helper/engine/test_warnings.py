@@ -18,6 +18,9 @@ from protocol.addresses import Address
 class Scene:
     now: Circumstances
 
+    def look_at_server(self) -> None:
+        pass
+
     async def look_around(self) -> None:
         pass
 
