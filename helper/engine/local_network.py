@@ -182,12 +182,11 @@ class LocalNetwork:
             for host, port in self._servers:
                 try:
                     async with asyncio.timeout(RESOLVE_TIMEOUT):
-                        addresses = [Address(ip, port) for ip in await look_up(host)]
-                    self._addresses[host, port] = tuple(addresses)
-                    found += addresses
+                        self._addresses[host, port] = tuple(Address(ip, port) for ip in await look_up(host))
                 except (OSError, TimeoutError, ValueError) as error:
                     log.debug("STUN server %s: %s", host, error)
                     unresolved.add((host, port))
+                found += self._addresses.get((host, port), ())  # of a name that is not found now: what it led to
             self._unresolved = frozenset(server for server in unresolved if server not in self._addresses)
             if tuple(found) != self._resolved and found:
                 self._resolved = tuple(dict.fromkeys(found))

@@ -142,7 +142,7 @@ def _stun_server(host: str, port: int, known: list[StunServer] | None, wall: flo
 def _relays(relay: Relay | None, wall: float) -> api.RelaysStatus:
     """Every server once, the one in use first, by the way that works or else the preferred one."""
     used = relay.server if relay is not None and relay.relayed_address is not None else None
-    found = sorted(relay.health.servers, key=lambda known: known.way != used) if relay is not None else []
+    found = sorted(relay.known, key=lambda known: known.way != used) if relay is not None else []
     details = [_relay(known, known.way == used, wall) for known in found]
     available = sum(detail["available"] for detail in details)
     error = str(relay.error or "") if relay is not None and used is None else ""

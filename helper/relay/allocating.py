@@ -13,8 +13,6 @@ from helper.relay.session import Mismatch, Owner, Session
 from protocol.addresses import Address
 from protocol.errors import CoveyError
 
-STAGGER = 0.25  # seconds until the next server is tried beside one that has not answered; RFC 8305, section 8
-
 
 @dataclass(frozen=True, slots=True)
 class Asking:
@@ -34,9 +32,7 @@ class Asking:
 async def allocate(servers: tuple[TurnServer, ...], asking: Asking) -> Session:
     """Raises CoveyError, the most telling of all."""
     ordered = sorted(servers, key=lambda server: (server.host == asking.avoided, PREFERENCE.index(server.transport)))
-    return await first_success(
-        [functools.partial(_allocate_on, server, asking) for server in ordered], stagger=STAGGER, discard=Session.discard
-    )
+    return await first_success([functools.partial(_allocate_on, server, asking) for server in ordered], discard=Session.discard)
 
 
 async def _allocate_on(server: TurnServer, asking: Asking) -> Session:
@@ -44,7 +40,6 @@ async def _allocate_on(server: TurnServer, asking: Asking) -> Session:
         addresses = await connect.resolve(server)
         return await first_success(
             [functools.partial(_allocate_at, server, address, asking) for address in addresses],
-            stagger=STAGGER,
             discard=Session.discard,
         )
     except CoveyError as error:

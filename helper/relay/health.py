@@ -63,6 +63,12 @@ class Health:
             known.round_trip = round_trip if round_trip is not None else known.round_trip
             known.ask_at = now + ASK_AGAIN * random.uniform(*SPREAD)
 
+    def measured(self, server: TurnServer, round_trip: float | None) -> None:
+        """The way in use is so far away now."""
+        known = self._known.get(server.host)
+        if known is not None and known.way == server and round_trip is not None:
+            known.round_trip = round_trip
+
     def fails(self, server: TurnServer, error: str, now: float, reached: Reached = Reached.SILENT) -> None:
         """This way to it does not work. That decides only if it is the one that worked last, or none did."""
         known = self._known.get(server.host)

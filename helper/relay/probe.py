@@ -13,7 +13,6 @@ from helper.relay.race import first_success
 from helper.relay.servers import TurnServer
 from protocol.addresses import Address
 
-STAGGER = 0.25  # seconds until another of its addresses is asked as well; RFC 8305, section 8
 TRIES = (0.25, 0.5, 1.0, 1.5)  # seconds that each waits for an answer over UDP
 RELIABLE_TRIES = (5.0,)
 
@@ -27,7 +26,7 @@ async def probe(server: TurnServer, fingerprint: bytes | None, room: memoryview,
     """
     addresses = await resolve(server)
     asking = [functools.partial(_ask, server, address, fingerprint, room, fwmark) for address in addresses]
-    return await first_success(asking, stagger=STAGGER, discard=lambda _: None)
+    return await first_success(asking, discard=lambda _: None)
 
 
 async def _ask(server: TurnServer, address: Address, fingerprint: bytes | None, room: memoryview, fwmark: int) -> float:

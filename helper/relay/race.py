@@ -9,8 +9,12 @@ from protocol.errors import CoveyError
 
 T = TypeVar("T")
 
+STAGGER = 0.25  # seconds until another is tried beside one that has not answered; RFC 8305, section 8
 
-async def first_success(attempts: Sequence[Callable[[], Awaitable[T]]], *, stagger: float, discard: Callable[[T], object]) -> T:
+
+async def first_success(
+    attempts: Sequence[Callable[[], Awaitable[T]]], *, stagger: float = STAGGER, discard: Callable[[T], object]
+) -> T:
     """Start the attempts in order, each `stagger` seconds after the one before, or at once when that has failed.
 
     The others are cancelled; a second success of the same moment goes to `discard`.

@@ -9,7 +9,7 @@ from helper.clients.backoff import Backoff, Retry
 from helper.relay.allocating import Asking, allocate
 from helper.relay.datagrams import ROOM, Part
 from helper.relay.errors import RelayRefused, reached
-from helper.relay.health import Health
+from helper.relay.health import Health, Known
 from helper.relay.others import Others
 from helper.relay.path import RelayPath
 from helper.relay.servers import TurnServer
@@ -63,8 +63,8 @@ class Relay:
         self._doubted: Session | None = None
         self._avoided = ""  # the host that gave no sign of life last: others are tried first
         self._retired: set[Session] = set()
-        self.health = Health()
-        self._others = Others(self.health, self._loop, on_change)
+        self._health = Health()
+        self._others = Others(self._health, self._loop, on_change)
         self._changed = asyncio.Event()
         self.retry = Retry(Backoff(FIRST_PAUSE))
         self._wanted: set[IPAddress] = set()
@@ -94,6 +94,13 @@ class Relay:
     def transport(self) -> str | None:
         return self._current.server.transport if self._current is not None else None
 
+    @property
+    def known(self) -> list[Known]:
+        """What is known of each server, in the order in which they were given."""
+        if self._session is not None:
+            self._health.measured(self._session.server, self._session.round_trip)
+        return self._health.servers
+
     def configure(self, servers: tuple[TurnServer, ...], fingerprint: bytes | None) -> None:
         """Take new servers or credentials. An allocation on a server that is still named stays.
 
@@ -104,7 +111,7 @@ class Relay:
             return
         is_new_pin = fingerprint != self._fingerprint
         self._servers, self._fingerprint = servers, fingerprint
-        self.health.configure(servers, self._loop.time())
+        self._health.configure(servers, self._loop.time())
         self._others.look(self._in_use, fingerprint)
         named = {server.location: server for server in servers}
         for session in self._live_sessions():
@@ -246,7 +253,7 @@ class Relay:
             session.discard()
             return
         log.info("the relay %s gives no sign of life", doubted.server)
-        self.health.fails(doubted.server, f"the relay {doubted.server} does not answer", self._loop.time())
+        self._health.fails(doubted.server, f"the relay {doubted.server} does not answer", self._loop.time())
         self._adopt(session)
 
     async def _wait(self, seconds: float | None) -> bool:
@@ -278,7 +285,7 @@ class Relay:
                 task.result().discard()
 
     async def _allocate(self, servers: tuple[TurnServer, ...]) -> Session:
-        asking = Asking(self, self.health, self._avoided, self._fingerprint, self._room, self._fwmark)
+        asking = Asking(self, self._health, self._avoided, self._fingerprint, self._room, self._fwmark)
         return await allocate(servers, asking)
 
     def _adopt(self, session: Session) -> None:
@@ -291,7 +298,7 @@ class Relay:
         if old is not None:
             self._retired.add(old)
             self._loop.call_later(LINGER, self._end_retired, old)
-        self.health.works(session.server, session.round_trip, self._loop.time())
+        self._health.works(session.server, session.round_trip, self._loop.time())
         self._others.look(session.server.host, self._fingerprint)
         log.info("relayed address %s, from %s", session.relayed, session.server)
         self._on_change()
@@ -346,7 +353,7 @@ class Relay:
             return
         log.info("relay lost: %s", error)
         self._avoided = session.server.host
-        self.health.fails(session.server, str(error), self._loop.time(), reached(error))
+        self._health.fails(session.server, str(error), self._loop.time(), reached(error))
         self._others.look(None, self._fingerprint)
         was_stale, self._session, self._is_stale = self._is_stale, None, False
         if not was_stale:

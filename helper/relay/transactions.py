@@ -39,9 +39,14 @@ class Transaction:
     data: bytes
     key: bytes | None  # what it was signed with
     attempt: int  # how often this request was already sent anew because of its credentials
+    sent_at: float
     expires: float
     next_at: float
     rto: float = FIRST_RTO
+
+    def round_trip(self, now: float) -> float | None:
+        """Of an answer that came now; None where it is not known which of several requests was answered (RFC 6298, section 3)."""
+        return now - self.sent_at if self.rto == FIRST_RTO else None
 
 
 class Transactions:
@@ -56,7 +61,7 @@ class Transactions:
         """Note a request that is being sent now."""
         expires = now + (UNANSWERED_RELIABLE if self._reliable else UNANSWERED)
         next_at = expires if self._reliable else now + FIRST_RTO
-        self._pending[transaction_id] = Transaction(request, data, key, attempt, expires, next_at)
+        self._pending[transaction_id] = Transaction(request, data, key, attempt, now, expires, next_at)
 
     def find(self, transaction_id: bytes) -> Transaction | None:
         return self._pending.get(transaction_id)

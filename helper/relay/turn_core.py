@@ -217,6 +217,7 @@ class TurnCore:
             return []
         self._transactions.end(message.transaction_id)
         self.heard_at = now
+        self._measure(transaction, now)
         return self._on_success(transaction.request, message, allocated, now)
 
     def _on_indication(self, message: stun.Message, now: float) -> list[Action]:
@@ -245,8 +246,6 @@ class TurnCore:
                 return [Released()]
             case Refresh():
                 self._refresh_in(lifetime, now)
-                trip = now - self._asked_at
-                self.round_trip = trip if self.round_trip is None else 0.75 * self.round_trip + 0.25 * trip
                 return []
             case CreatePermission(ips):
                 self.permissions.grant(ips, now)
@@ -340,6 +339,11 @@ class TurnCore:
 
     def _is_our_family(self, ip: IPAddress) -> bool:
         return self.relayed is not None and ip.version == self.relayed.ip.version
+
+    def _measure(self, transaction: Transaction, now: float) -> None:
+        trip = transaction.round_trip(now) if isinstance(transaction.request, Allocate | Refresh) else None
+        if trip is not None:
+            self.round_trip = trip if self.round_trip is None else 0.75 * self.round_trip + 0.25 * trip
 
     def _refresh_in(self, lifetime: int, now: float) -> None:
         self._refresh_at = now + (lifetime - 60 if lifetime > 120 else lifetime / 2)

@@ -27,7 +27,7 @@ async def everybody(key: PublicKey) -> PublicKey:
 
 @pytest.fixture
 def service() -> SignalService:
-    return SignalService(everybody, write_timeout=0.05)
+    return SignalService(everybody)
 
 
 @pytest.fixture
@@ -71,8 +71,9 @@ async def test_bytes_that_are_no_message_end_only_the_half_that_they_came_on(
 
 
 async def test_a_client_that_read_nothing_and_leaves_is_no_error(
-    channel: grpc.aio.Channel, service: SignalService, caplog: pytest.LogCaptureFixture
+    channel: grpc.aio.Channel, service: SignalService, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(service, "_write_timeout", 0.05)
     connect: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(f"{SIGNAL}/ConnectStream")
     send: Unary = channel.unary_unary(f"{SIGNAL}/Send")
     bob = connect(metadata=((PEER_ID, BOB),))

@@ -13,7 +13,7 @@ pytestmark = needs_coturn
 
 
 def _state(relay: Relay) -> dict[str, bool]:
-    return {known.way.host: known.is_available for known in relay.health.servers}
+    return {known.way.host: known.is_available for known in relay.known}
 
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])
@@ -43,3 +43,4 @@ async def test_a_relay_that_dies_under_traffic_is_replaced_by_the_other(tmp_path
         await site.until(lambda relay: relay.server == servers[1])
         flowing.cancel()
         assert _state(site.relay) == {"127.0.0.1": False, "localhost": True}
+        assert all((known.round_trip or 0.0) > 0.0 for known in site.relay.known)

@@ -127,13 +127,22 @@ def test_refreshes_before_the_lifetime_ends_although_data_comes(lifetime: int, r
     assert only(core.time_passed(refreshed_at)).message_method == stun.Method.REFRESH
 
 
+def test_an_answer_to_a_request_that_was_sent_twice_measures_nothing() -> None:
+    core = allocated()
+    request = only(core.check(10.0))
+    assert core.deadline is not None
+    core.time_passed(core.deadline)
+    core.receive(succeed(request, LIFETIME=600), 11.0)
+    assert core.round_trip == 0.0
+
+
 def test_silence_is_answered_by_a_refresh_and_its_silence_by_giving_up() -> None:
     core = allocated()
     assert core.deadline == KEEPALIVE_AFTER
     request = only(core.time_passed(KEEPALIVE_AFTER))
     assert request.message_method == stun.Method.REFRESH
     core.receive(succeed(request, LIFETIME=600), KEEPALIVE_AFTER + 0.25)
-    assert core.round_trip == 0.25
+    assert core.round_trip == 0.25 * 0.25, "beside that of the allocation, which was at once"
     again = 2 * KEEPALIVE_AFTER + 0.25
     assert core.deadline == again
     core.time_passed(again)
