@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.cli.words import ago, path_text, plain, sentence, short_name, size, span, until
-from protocol.local_api import DEFAULT_PROFILE, LinkStatus, PeerStatus, RelaysStatus, StatusDocument
+from protocol.local_api import DEFAULT_PROFILE, LinkStatus, PeerStatus, RelaysStatus, StatusDocument, StunStatus
 
 NO_PEERS = "No other machine is in the network yet."
 COLUMNS = ("Name", "Address", "State", "Path", "Latency", "Loss", "Handshake", "Received / sent")
@@ -60,6 +60,7 @@ def _head(status: StatusDocument) -> Table:
     lines.add_row("Management", _link(status["management"]))
     lines.add_row("Signal", _link(status["signal"]))
     lines.add_row("Relay", _relay(status["relays"]))
+    lines.add_row("STUN", _stun(status["stun"]))
     if status["networkMapSaved"]:
         age = span(status["networkMapAge"])
         lines.add_row("", Text(f"The list of peers is a saved one, {age} old; the server has not been reached since.", "yellow"))
@@ -118,8 +119,29 @@ def _relay(relays: RelaysStatus) -> Text:
     details = relays["details"]
     for relay in details:
         if relay["available"]:
-            return Text(plain(f"ready at {relay['uri']} over {relay['transport'].upper()}"), "green")
+            text = Text(plain(f"ready at {relay['uri']} over {relay['transport'].upper()}"), "green")
+            return text.append(_trip(relay["roundTrip"]) + _of_all(relays["available"], relays["total"]), "dim")
     for error in (relays.get("error", ""), *(relay["error"] for relay in details)):
         if error:
             return Text(sentence(error), "yellow")
     return Text("none reached yet", "yellow") if details else Text("-", "dim")
+
+
+def _stun(stun: StunStatus) -> Text:
+    details = stun["details"]
+    for server in details:
+        if server["available"]:
+            text = Text(plain(f"answered by {server['uri']}"), "green")
+            return text.append(_trip(server["roundTrip"]) + _of_all(stun["available"], stun["total"]), "dim")
+    for server in details:
+        if server["error"]:
+            return Text(plain(f"no answer from {server['uri']}"), "yellow").append(f": {sentence(server['error'])}", "")
+    return Text("none asked yet", "yellow") if details else Text("-", "dim")
+
+
+def _trip(milliseconds: float) -> str:
+    return f", {milliseconds:.1f} ms away" if milliseconds else ""
+
+
+def _of_all(available: int, total: int) -> str:
+    return f"; {available} of {total} servers work" if total > 1 else ""

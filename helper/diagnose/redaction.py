@@ -28,7 +28,7 @@ THIS_MACHINE = "this-machine"
 CACHED = 50_000  # words
 
 _LABEL = (
-    r"(?:password|passwd|passphrase|secret|token|jwt|credential|cookie|authorization"
+    r"(?:password|passwd|passphrase|secret|token|jwt|credential|cookie|authorization|nonce"
     r"|setup[_ -]?key|private[_ -]?key|preshared[_ -]?key)"
 )
 _SPREAD = {  # over several words

@@ -16,10 +16,15 @@ class _Stream:
 class Comeback:
     def __init__(self) -> None:
         self._streams: list[_Stream] = []
+        self._others: list[Callable[[], None]] = []
 
     def join(self, is_up: Callable[[], bool], retry: Retry) -> None:
         """Take in a stream and the pauses of its supervision."""
         self._streams.append(_Stream(is_up, retry))
+
+    def also(self, follow: Callable[[], None]) -> None:
+        """Call this too when one is back."""
+        self._others.append(follow)
 
     def share_with(self, machines: int) -> None:
         """Say to all how many come back with us."""
@@ -34,3 +39,5 @@ class Comeback:
             stream.was_up = up
             if is_back and not up:
                 stream.retry.follow()
+        for follow in self._others if is_back else ():
+            follow()

@@ -123,6 +123,11 @@ class LocalNetwork:
         self._sources.clear()
         self._gather(afresh=True)
 
+    def ask_silent(self) -> None:
+        """Ask the STUN servers that do not answer: another of our servers is back."""
+        self.gatherer.hurry(self._loop.time())
+        self._advance()
+
     def set_stun_servers(self, servers: tuple[tuple[str, int], ...]) -> None:
         """Hosts and ports; names are looked up."""
         if servers == self._servers:

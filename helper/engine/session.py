@@ -110,6 +110,7 @@ class Session:
                 )
                 self._comeback.join(lambda: relay.relayed_address is not None, relay.retry)
                 network = LocalNetwork(self._mux, self._send_stun, relay, device.port, self._device_id, self._local_changed)
+                self._comeback.also(network.ask_silent)
                 outlook = Outlook(network, relay, self.nat, plan, device.port, self._links, self.peers, self._find_anew)
                 around = Surroundings(
                     private_key=plan.private_key,
@@ -177,6 +178,7 @@ class Session:
                 group.create_task(self._watch_end(), name="session end")
                 group.create_task(self.signalling.run(), name="signal")
                 group.create_task(parts.relay.run(), name="relay")
+                group.create_task(aside(parts.relay.ask_others, "relays not in use"), name="relays not in use")
                 group.create_task(aside(parts.port_mapping.run, "port mapping"), name="port mapping")
                 group.create_task(parts.counters.run(), name="statistics")
                 group.create_task(self._watch_network(parts), name="network monitor")

@@ -178,7 +178,6 @@ class Relay:
 
     async def run(self) -> None:
         """Keep an allocation, for ever. When cancelled it is given back and all paths are closed."""
-        asking = asyncio.create_task(self._others.ask(self._room, self._fwmark), name="relays not in use")
         try:
             while True:
                 self._changed.clear()
@@ -188,8 +187,11 @@ class Relay:
                 else:
                     await self._attempt()
         finally:
-            asking.cancel()
             await self._end()
+
+    async def ask_others(self) -> None:
+        """Keep knowing whether the servers not in use would serve, for ever."""
+        await self._others.ask(self._room, self._fwmark)
 
     async def _attempt(self) -> None:
         try:

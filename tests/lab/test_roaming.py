@@ -6,6 +6,7 @@ from tests.lab.meeting import Meeting
 from tests.lab.nat import PORT_RESTRICTED, SYMMETRIC
 from tests.lab.network import Lab
 from tests.lab.node import wait_for
+from tests.lab.portal import Portal
 from tests.lab.scenarios import DIRECT
 
 pytestmark = pytest.mark.lab
@@ -56,3 +57,25 @@ def _changes(meeting: Meeting) -> int:
 
 def _warnings(meeting: Meeting) -> set[str]:
     return {warning["code"] for warning in meeting.alice.status()["warnings"]}
+
+
+def test_a_hotel_that_wants_a_sign_in_is_said_to_and_everything_goes_on_once_somebody_signed_in(lab: Lab) -> None:
+    # given    two machines that are connected
+    home, friend, hotel = (lab.router(PORT_RESTRICTED) for _ in range(3))
+    laptop = lab.host("alice", home)
+    meeting = Meeting(lab, (laptop, lab.host("bob", friend)))
+    meeting.check_pings()
+
+    # when    alice comes to a hotel
+    portal = Portal(hotel)
+    lab.move(laptop, hotel)
+    # then
+    wait_for("the sign-in is said to be in the way", lambda: "captive-portal" in _warnings(meeting))
+    assert not laptop.answers(meeting.bob.address)
+
+    # when    she signs in
+    portal.sign_in()
+    # then    nobody waits out a long pause, and the status forgets the hotel's page
+    meeting.check_pings()
+    meeting.settle(DIRECT)
+    wait_for("the warning is gone", lambda: "captive-portal" not in _warnings(meeting))

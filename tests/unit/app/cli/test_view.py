@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from app.cli.view import peer_table, status_view
-from protocol.local_api import StatusDocument
+from protocol.local_api import StatusDocument, StunServerStatus
 from tests.unit.helper.local_api.scripted import NEVER, link, peer, relayed, status_document
 
 HOSTILE = "[bold red]x[/]\x1b]0;title\x07\r\n"
@@ -77,6 +77,19 @@ def test_a_relay_that_is_not_reached_says_why() -> None:
     assert "No answer." in drawn(status)
     status["relays"]["details"] = []
     assert drawn(status)
+
+
+def test_relay_and_stun_say_how_far_away_they_are_and_how_many_work() -> None:
+    status = status_document()
+    status["relays"]["details"][0]["roundTrip"], status["relays"]["total"], status["relays"]["available"] = 12.34, 2, 1
+    assert "over UDP, 12.3 ms away; 1 of 2 servers work" in drawn(status)
+    server: StunServerStatus = {
+        "uri": "stun:203.0.113.9:3478", "available": True, "error": "", "since": NEVER, "roundTrip": 8.0
+    }  # fmt: skip
+    status["stun"] = {"total": 1, "available": 1, "details": [server]}
+    assert "answered by stun:203.0.113.9:3478, 8.0 ms away" in drawn(status)
+    server |= {"available": False, "error": "its name is not found"}
+    assert "no answer from stun:203.0.113.9:3478: Its name is not found." in drawn(status)
 
 
 def test_peers_of_a_saved_map_are_said_to_be_old() -> None:

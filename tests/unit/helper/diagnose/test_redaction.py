@@ -105,8 +105,9 @@ def test_values_go_by_what_they_are_called() -> None:
         'password=[removed], setup key: [removed] "token": [removed] [removed]'
     )
     assert "abcdefghij" not in redactor.text("Authorization: Bearer abcdefghij")
-    assert redactor.document({"password": "x", "sessionToken": "y", "tokens": 3}) == {
+    assert redactor.document({"password": "x", "nonce": "1f", "sessionToken": "y", "tokens": 3}) == {
         "password": "[removed]",
+        "nonce": "[removed]",
         "sessionToken": "[removed]",
         "tokens": 3,
     }

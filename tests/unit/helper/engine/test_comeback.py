@@ -1,6 +1,7 @@
 """The first stream that is back brings the others: whoever was away with its server waits no pause out."""
 
 import asyncio
+import functools
 
 from helper.clients.backoff import Backoff, Retry
 from helper.engine.comeback import Comeback
@@ -23,6 +24,8 @@ async def test_whichever_is_back_first_brings_the_others() -> None:
     for first in range(3):
         comeback = Comeback()
         streams = [Stream(comeback) for _ in range(3)]
+        followed: list[None] = []
+        comeback.also(functools.partial(followed.append, None))
         comeback.share_with(10)
         tasks = [asyncio.create_task(stream.run()) for stream in streams]
         await asyncio.sleep(0)
@@ -38,6 +41,7 @@ async def test_whichever_is_back_first_brings_the_others() -> None:
 
         comeback.look()
         await asyncio.sleep(0.05)
+        assert followed == [None]
         assert sum(stream.tries for stream in streams) == 5, "only a return brings the others, not that one is up"
 
         streams[first].is_up = False

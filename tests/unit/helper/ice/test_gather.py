@@ -62,6 +62,21 @@ def test_silent_servers_are_noticed_and_asked_again_later() -> None:
     assert gatherer.advance(now + GIVE_UP_FOR)
 
 
+def test_silent_servers_are_asked_at_once_when_something_makes_success_likely() -> None:
+    gatherer, now = Gatherer(), 0.0
+    gatherer.configure({BASE}, (FIRST,), now)
+    while not gatherer.servers_silent:
+        now = gatherer.deadline
+        gatherer.advance(now)
+    assert gatherer.deadline == now + GIVE_UP_FOR
+    gatherer.hurry(now)
+    assert len(gatherer.advance(now)) == 1
+    (question,) = gatherer.advance(gatherer.deadline)  # and again soon, as if anew
+    assert gatherer.receive(answer(question), FIRST, BASE, now + 1.0)
+    gatherer.hurry(now + 1.0)
+    assert gatherer.advance(now + 1.0) == []
+
+
 def test_when_the_keeper_falls_silent_the_others_take_over() -> None:
     gatherer = Gatherer()
     gatherer.configure({BASE}, (FIRST, SECOND), 0.0)

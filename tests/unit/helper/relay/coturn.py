@@ -166,12 +166,13 @@ class Site:
 @contextlib.asynccontextmanager
 async def running_site() -> AsyncIterator[Site]:
     site = Site(await Socket.open(), await Socket.open())
-    task = asyncio.create_task(site.relay.run())
+    tasks = [asyncio.create_task(site.relay.run()), asyncio.create_task(site.relay.ask_others())]
     try:
         yield site
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         site.wireguard.transport.close()
         site.peer.transport.close()
         await asyncio.sleep(0)
