@@ -49,10 +49,13 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a host's status said: by peer, its state and its path ("P2P", "Relayed" or "-"). It took so many fair seconds."""
+    """What a host's status said: by peer, its state, its path ("P2P", "Relayed" or "-") and since when (only compared).
+
+    It took so many fair seconds.
+    """
 
     host: str
-    peers: Mapping[str, tuple[str, str]]
+    peers: Mapping[str, tuple[str, str, str]]
     seconds: float = 0.0
 
 
@@ -95,6 +98,8 @@ class View:
     path: str = ""
     state_since: float = 0.0
     path_since: float = 0.0
+    chosen: str = ""
+    chosen_at: float = 0.0  # between two looks the traffic may have gone another way and back
     told_at: float = -1e9
 
 
@@ -196,11 +201,13 @@ class Judge:
             if other == told.host:
                 continue
             view = self.views[told.host, other]
-            state, path = told.peers.get(other, ("unknown", "-"))
+            state, path, chosen = told.peers.get(other, ("unknown", "-", ""))
             if state != view.state or now - view.told_at > FRESH:
                 view.state, view.state_since = state, now
             if path != view.path or now - view.told_at > FRESH:
                 view.path, view.path_since = path, now
+            if chosen != view.chosen:
+                view.chosen, view.chosen_at = chosen, now
             view.told_at = now
             if path == "Relayed":
                 self.tunnels[frozenset((told.host, other))].relayed_at = now
@@ -235,7 +242,7 @@ class Judge:
         tunnel = self.tunnels[pair]
         since = max(view.path_since, back.path_since)
         packets = sum(count for at, count in tunnel.carried if FRESH <= now - at < FRESH + CARRIED_WITHIN)
-        direct = view.path == back.path == "P2P" and now - since > STEADY
+        direct = view.path == back.path == "P2P" and now - max(since, view.chosen_at, back.chosen_at) > STEADY
         found = self._say(
             "direct-by-server", where, direct and packets >= CARRIED, f"both call it P2P, the server carried {packets} packets"
         )

@@ -202,9 +202,9 @@ class Run:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *words)
 
 
-def _views(status: Status) -> dict[str, tuple[str, str]]:
+def _views(status: Status) -> dict[str, tuple[str, str, str]]:
     details = status["peers"]["details"]
-    return {peer["fqdn"].split(".")[0]: (peer["status"], peer["connectionType"]) for peer in details}
+    return {peer["fqdn"].split(".")[0]: (peer["status"], peer["connectionType"], peer["pathSince"]) for peer in details}
 
 
 def _brief(status: Status | None, names: list[str]) -> dict[str, Any]:

@@ -30,13 +30,20 @@ class Story:
             self.found += [violation.kind for violation in self.judge.handle(event, self.now)]
 
     def go_on(
-        self, seconds: float, *, answers: bool = True, state: str = "Connected", paths: tuple[str, str] = ("P2P", "P2P")
+        self,
+        seconds: float,
+        *,
+        answers: bool = True,
+        state: str = "Connected",
+        paths: tuple[str, str] = ("P2P", "P2P"),
+        chosen: str = "",
     ) -> None:
         for _ in range(int(seconds)):
             self.now += 1
             if answers:
                 self.tell(Answered("m1", "m2"), Answered("m2", "m1"))
-            self.tell(Told("m1", {"m2": (state, paths[0])}), Told("m2", {"m1": (state, paths[1])}), Tick())
+            one, other = (state, paths[0], chosen), (state, paths[1], chosen)
+            self.tell(Told("m1", {"m2": one}), Told("m2", {"m1": other}), Tick())
 
 
 def test_a_tunnel_that_works_is_fine() -> None:
@@ -96,6 +103,14 @@ def test_what_is_called_direct_is_not_carried_by_the_server() -> None:
     story.tell(Carried(TUNNEL, 4))
     story.go_on(5)
     assert story.found == ["direct-by-server"]
+
+
+def test_what_went_by_the_server_for_less_than_a_second_need_not_have_been_told() -> None:
+    story = Story()
+    story.go_on(20, chosen="10:00")
+    story.tell(Carried(TUNNEL, 8))
+    story.go_on(5, chosen="10:20")
+    assert story.found == []
 
 
 def test_a_path_that_changes_is_told_a_moment_later() -> None:
