@@ -111,7 +111,7 @@ def summary_of(checks: Iterable[Check], patient: Patient) -> SummaryBody:
     if wrong:
         return {"ok": False, "sentence": f"{'1 check' if wrong == 1 else f'{wrong} checks'} failed.{tunnel}"}
     if not patient.is_up:
-        step = " It is being set up." if patient.wants_up else " Connect: `covey up`."
+        step = " It is being set up." if patient.wants_up else " Connect in the tray or by `covey up`."
         return {"ok": None, "sentence": f"No check failed, but the tunnel is down.{step}"}
     if away:
         machines = "1 machine is" if away == 1 else f"{away} machines are"

@@ -33,13 +33,17 @@ def interface(patient: Patient) -> Check:
     if patient.is_up:
         kind = "in the kernel" if patient.status["usesKernelInterface"] else "in userspace"
         if sys.platform == "linux" and not _exists(patient.interface):
-            return Check(False, f"The interface {patient.interface} is gone.", "It is set up again by itself; else `covey up`.")
+            return Check(
+                False,
+                f"The interface {patient.interface} is gone.",
+                "It is set up again by itself; else disconnect and connect, in the tray or by `covey down` and `covey up`.",
+            )
         return Check(True, f"The interface {patient.interface} is up with {patient.status['ip']}, WireGuard runs {kind}.")
     error = patient.status["error"]
     if patient.wants_up:
         sentence = f"The tunnel is down: {error['sentence']}" if error else "The tunnel is down, though it is wanted."
         return Check(False, sentence, error["hint"] if error else "See the helper's log: `covey events`.")
-    return Check(None, "The tunnel is down, and nobody has asked for it.", "Connect: `covey up`.")
+    return Check(None, "The tunnel is down, and nobody has asked for it.", "Connect in the tray or by `covey up`.")
 
 
 def port(patient: Patient) -> Check:
@@ -49,7 +53,7 @@ def port(patient: Patient) -> Check:
     if patient.preferred_port in (0, used):
         return Check(True, f"WireGuard has UDP port {used}, the one it should have.")
     sentence = f"WireGuard has UDP port {used}, as {patient.preferred_port} was taken; rules of a firewall for that do not fit."
-    return Check(False, sentence, "End the program that holds it and connect again: `covey down`, `covey up`.")
+    return Check(False, sentence, "End the program that holds it, then disconnect and connect again.")
 
 
 def mtu(patient: Patient) -> Check:
