@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Mapping
 
+from helper.engine.aside import aside
 from helper.engine.path_mtus import PathMtus
 from helper.engine.repair import Repairer
 from helper.ice.mux import Mux
@@ -53,8 +54,8 @@ class Upkeep:
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._measure(), name="path MTUs")
-            group.create_task(self._repair(), name="repairs")
+            group.create_task(aside(self._measure, "path MTUs"), name="path MTUs")
+            group.create_task(aside(self._repair, "repairs"), name="repairs")
 
     async def _measure(self) -> None:
         loop = asyncio.get_running_loop()
