@@ -18,7 +18,7 @@ from helper.ice import binding
 from helper.ice.candidates import Base, Candidate, is_routed, make_candidate
 from helper.ice.pacing import SELECTED, STANDBYS, Pacing
 from helper.ice.pair import DEAD_MISSES, PENDING_LIFETIME, Pair
-from helper.ice.quality import is_better, relay_is_better
+from helper.ice.quality import is_as_good_as_relay, is_better, relay_is_better
 from protocol.addresses import Address, IPAddress
 
 MAX_REMOTE_CANDIDATES = 32
@@ -364,11 +364,12 @@ class Agent:
             if relayed is None or pair.relays:
                 pair.on_probation = False
                 continue
+            if pair.on_probation:
+                pair.on_probation = not (pair.has_passed and is_as_good_as_relay(pair.quality, relayed.quality))
+                continue
             stood = pair is self.selected and now - self._pacing.selected_at >= DWELL
-            if (pair.on_probation and pair.has_passed) or (stood and not pair.on_probation):
-                pair.on_probation = False
-                if relay_is_better(relayed.quality, pair.quality):
-                    pair.demote()
+            if stood and relay_is_better(relayed.quality, pair.quality):
+                pair.demote()
 
     def _is_worth_it(self, best: Pair, current: Pair, now: float) -> bool:
         if not current.is_valid or self._is_shaky(current, now) or self._rank(best)[:2] < self._rank(current)[:2]:

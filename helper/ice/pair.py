@@ -103,7 +103,9 @@ class Pair:
         self.missed += 1
         self.passed = 0
         self.awaited_until = None
-        if self.is_valid:
+        if self.on_probation:
+            self.quality.outcomes.clear()  # the run begins anew, and by it alone the path is judged
+        elif self.is_valid:
             self.quality.missed(now)
 
     def is_dead(self, now: float, heard: float) -> bool:
@@ -121,7 +123,7 @@ class Pair:
             self.missing_since = now
 
     def demote(self) -> None:
-        """A relay does better: use this direct path again only when it has proved itself, each time longer."""
+        """A relay does better: use this direct path again only when it has proved itself, longer each time it was in vain."""
         self.on_probation, self.passed = True, 0
         self.demotions += 1
         self.quality.outcomes.clear()

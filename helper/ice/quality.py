@@ -106,6 +106,13 @@ def relay_is_better(relayed: Quality, direct: Quality) -> bool:
     return _costs_less(relayed, direct, *RELAY_HANDICAP)
 
 
+def is_as_good_as_relay(direct: Quality, relayed: Quality) -> bool:
+    """Say whether a direct path that was left for a relay is worth its traffic again: by what was measured, without a margin for
+    what is uncertain, since it has proved itself for long and the relay must not keep what chance gave it."""
+    factor, more = RELAY_HANDICAP
+    return direct.cost <= factor * relayed.cost + more
+
+
 def _costs_less(one: Quality, other: Quality, factor: float, more: float) -> bool:
     """Say whether one path is surely better by a factor and some seconds more. Loss that chance explains is left out."""
     if not one.is_known or not other.is_known:

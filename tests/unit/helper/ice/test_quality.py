@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from helper.ice.quality import REMEMBERED, WINDOW, Quality, is_better, relay_is_better, wilson
+from helper.ice.quality import REMEMBERED, WINDOW, Quality, is_as_good_as_relay, is_better, relay_is_better, wilson
 
 
 def measured(trips: list[float | None]) -> Quality:
@@ -52,6 +52,13 @@ def test_a_relay_takes_over_where_the_direct_path_loses_much_and_not_where_both_
 def test_a_relay_takes_over_where_the_direct_path_is_much_slower() -> None:
     assert relay_is_better(steady(0.05), steady(0.3))
     assert not relay_is_better(steady(0.05), steady(0.07))
+
+
+def test_a_direct_path_is_as_good_as_a_relay_though_somewhat_slower_and_not_where_it_loses_more() -> None:
+    assert is_as_good_as_relay(steady(0.08), steady(0.05))
+    assert not is_as_good_as_relay(steady(0.3), steady(0.05))
+    assert not is_as_good_as_relay(steady(0.03, lost=3), steady(0.05))
+    assert is_as_good_as_relay(steady(0.03, lost=3), steady(0.05, lost=3))
 
 
 def test_what_was_lost_long_ago_counts_no_more() -> None:

@@ -54,6 +54,34 @@ def test_a_direct_path_that_loses_much_hands_over_to_the_relay_and_takes_over_ag
     assert world.run(180, lambda: alice.kind == bob.kind == "direct")
 
 
+@pytest.mark.parametrize("seed", [51, 119])
+def test_a_direct_path_that_proved_itself_is_not_left_for_what_it_lost_before(seed: int) -> None:
+    world = World(delay=0.0005, loss=0.005, seed=seed)
+    alice, bob = direct(world)
+    world.direct_loss, world.direct_delay, world.jitter = 0.1, 0.3, 0.1
+    assert world.run(30, lambda: alice.kind == bob.kind == "relayed")
+    world.run(30)
+
+    world.direct_loss = world.direct_delay = world.jitter = 0.0
+
+    assert world.run(30, lambda: alice.kind == bob.kind == "direct")
+    before = len(alice.paths), len(bob.paths)
+    world.run(120)
+    assert (len(alice.paths), len(bob.paths)) == before
+
+
+def test_a_direct_path_that_was_slow_for_minutes_is_used_again_as_soon_as_one_that_was_slow_for_seconds() -> None:
+    world = World(delay=0.0005)
+    alice, bob = direct(world)
+    world.direct_delay = 0.3
+    assert world.run(60, lambda: alice.kind == bob.kind == "relayed")
+    world.run(300)  # every check is answered, and the relay stays better
+
+    assert alice.kind == bob.kind == "relayed"
+    world.direct_delay = 0.0
+    assert world.run(20, lambda: alice.kind == bob.kind == "direct")
+
+
 def test_a_path_that_lost_much_once_is_not_left_for_it_minutes_later() -> None:
     world = World(delay=0.05, loss=0.24, seed=2344)
     alice, bob = meet(world, "cone", "none")
