@@ -51,7 +51,8 @@ class Session:
         self._link: Link | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
-        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._decided = asyncio.Event()  # whether it opens
+        self._failure: Exception | None = None
         self._ended = asyncio.Event()
 
     @property
@@ -81,7 +82,9 @@ class Session:
                     self.server, address, self._on_frames, self._on_connection_lost, self._fwmark, fingerprint
                 )
             self._perform(self._core.start(self._loop.time()))
-            await self._opened
+            await self._decided.wait()
+            if self._failure is not None:
+                raise self._failure
         except BaseException:
             self.discard()
             raise
@@ -210,8 +213,7 @@ class Session:
                     self._owner.on_unbound(self, peer)
                 case act.Allocated(_, mapped):
                     self.mapped, self.opened_at = mapped, self._loop.time()
-                    if not self._opened.done():
-                        self._opened.set_result(None)
+                    self._decided.set()
                 case act.Doubtful():
                     self._owner.on_doubtful(self)
                 case act.Failed(error, is_mismatch):
@@ -221,9 +223,12 @@ class Session:
         self._arm()
 
     def _on_failed(self, error: CoveyError, is_mismatch: bool) -> None:
-        if not self._opened.done():
-            self._opened.set_exception(Mismatch(str(error)) if is_mismatch else error)
-        elif not self._ended.is_set():
+        if self._ended.is_set() or self._failure is not None:
+            return
+        if not self._decided.is_set():
+            self._failure = Mismatch(str(error)) if is_mismatch else error
+            self._decided.set()
+        else:
             self._close()
             self._owner.on_lost(self, error)
 
