@@ -16,7 +16,8 @@ help:
 	@echo "make lab     only the network laboratory (root); ONLY=... is pytest's -k"
 	@echo "make bench   measure, compare, write build/bench.json (root); ONLY=name,... for a part, PEERS=20,100 for idle"
 	@echo "make soak    30 minutes under random faults (root); MINUTES=, SEED=, PEERS= choose others"
-	@echo "make lab-kernel  a part of the lab with WireGuard in the kernel, in a virtual machine; ONLY= as above, or BENCH=name,..."
+	@echo "make lab-kernel  a part of the lab with WireGuard in the kernel, in a kernel of its own; ONLY= as above, or BENCH=name,..."
+	@echo "                 MACHINE=kvm, uml or emulated; without it whichever this machine runs best"
 	@echo "make check   ruff, mypy for three systems, import-linter"
 
 setup: .venv/ready .venv/generated
@@ -64,9 +65,10 @@ bench: setup tools
 soak: setup tools
 	@$(AS_ROOT) $(BIN)/python -m tests.soak --minutes $(or $(MINUTES),30) --peers $(or $(PEERS),6) $(if $(SEED),--seed $(SEED))
 
+lab-kernel: IN := $(if $(MACHINE),--machine $(MACHINE))
 lab-kernel: setup tools
-	@$(PREREQUISITES) kernel
-	@$(AS_ROOT) $(BIN)/python -m tests.lab.kernel $(if $(BENCH),--bench $(BENCH)) $(if $(ONLY),--only "$(ONLY)")
+	@$(PREREQUISITES) $$($(AS_ROOT) $(BIN)/python -m tests.lab.kernel $(IN) --needs)
+	@$(AS_ROOT) $(BIN)/python -m tests.lab.kernel $(IN) $(if $(BENCH),--bench $(BENCH)) $(if $(ONLY),--only "$(ONLY)")
 
 clean:
 	rm -rf .venv build protocol/generated *.egg-info

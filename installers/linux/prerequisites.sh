@@ -4,16 +4,19 @@
 #   prerequisites.sh python   a Python >= 3.11 that can make virtual environments; prints its path on stdout
 #   prerequisites.sh lab      what the laboratory, the demonstration and the benches run
 #   prerequisites.sh desktop  a screen, a window manager, a tray and a browser: what the tests of the tray run
-#   prerequisites.sh kernel   an emulated machine that boots a kernel of its own: what `make lab-kernel` runs (x86-64)
-#   prerequisites.sh ci       all but the kernel, and make
+#   prerequisites.sh kernel-qemu  a virtual machine that boots a kernel of its own: `make lab-kernel` where there is KVM (x86-64)
+#   prerequisites.sh kernel-uml   what compiles user-mode Linux: `make lab-kernel` where there is none (x86-64)
+#   prerequisites.sh ci       all but the kernels, and make
 set -eu
 PATH="$PATH:/usr/sbin:/sbin"
 LAB_PACKAGES="iproute2 nftables iputils-ping procps wireguard-go wireguard-tools conntrack coturn miniupnpd-nftables"
 LAB_PROGRAMS="ip ss nft ping ps wireguard-go wg conntrack turnserver miniupnpd"
 DESKTOP_PACKAGES="xvfb openbox trayer xdotool chromium dbus dbus-x11 imagemagick x11-utils xauth fonts-dejavu-core
   libegl1 libgl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0 libdbus-1-3"
-KERNEL_PACKAGES="qemu-system-x86 busybox-static kmod"
-KERNEL_PROGRAMS="qemu-system-x86_64 busybox depmod"
+QEMU_PACKAGES="qemu-system-x86 busybox-static kmod"
+QEMU_PROGRAMS="qemu-system-x86_64 busybox depmod"
+UML_PACKAGES="make gcc libc6-dev flex bison bc xz-utils bzip2 util-linux"
+UML_PROGRAMS="make gcc flex bison bc xz bzip2 pivot_root"
 DESKTOP_PROGRAMS="Xvfb openbox trayer xdotool chromium dbus-daemon import"
 
 say() { echo "$*" >&2; }
@@ -81,10 +84,18 @@ need_desktop() {
   done
 }
 
-need_kernel() {
-  for program in $KERNEL_PROGRAMS; do
+need_qemu() {
+  for program in $QEMU_PROGRAMS; do
     command -v "$program" >/dev/null && continue
-    install $KERNEL_PACKAGES
+    install $QEMU_PACKAGES
+    return
+  done
+}
+
+need_uml() {
+  for program in $UML_PROGRAMS; do
+    command -v "$program" >/dev/null && continue
+    install $UML_PACKAGES
     return
   done
 }
@@ -93,10 +104,11 @@ case "${1:-}" in
   python) need_python ;;
   lab) need_lab ;;
   desktop) need_desktop ;;
-  kernel) need_kernel ;;
+  kernel-qemu) need_qemu ;;
+  kernel-uml) need_uml ;;
   ci) command -v make >/dev/null || install make
       need_python >/dev/null
       need_lab
       need_desktop ;;
-  *) say "usage: prerequisites.sh python|lab|desktop|kernel|ci"; exit 2 ;;
+  *) say "usage: prerequisites.sh python|lab|desktop|kernel-qemu|kernel-uml|ci"; exit 2 ;;
 esac

@@ -31,23 +31,27 @@ def virtualises(cpuinfo: str, *, kvm: bool) -> bool:
     return kvm and ("vmx" in flags or "svm" in flags)
 
 
-def prepare(build: Path, results: Path) -> list[str]:
-    """Fetch the kernel, write its first files, and say how to start it. Memory in MB is to be added as `-m`."""
+def prepare(build: Path, results: Path, memory: int, *, kvm: bool) -> list[str]:
+    """Fetch the kernel, write its first files, and say how to start it.
+
+    Args:
+        memory: of the virtual machine, in MB.
+        kvm: run on the processor itself, which must virtualise; QEMU emulates one otherwise.
+    """
     kernel = _kernel(build)
     (modules,) = (kernel / "lib/modules").iterdir()
     order = load_order((modules / "modules.dep").read_text(), WANTED)
     busybox = shutil.which("busybox")
     assert busybox is not None
-    files = {"init": (HERE / "init").read_bytes(), "bin/busybox": Path(busybox).read_bytes()}
+    files = {"init": (HERE / "init.qemu").read_bytes(), "bin/busybox": Path(busybox).read_bytes()}
     files |= {f"modules/{path}": (modules / path).read_bytes() for path in order}
     files["modules/order"] = "\n".join(order).encode()
     folders = sorted({"bin", "dev", *(str(parent) for name in files for parent in Path(name).parents if str(parent) != ".")})
     (build / "initramfs").write_bytes(archive(files, folders, dict([CONSOLE, NULL])))
     (results / "modules").write_text(f"{modules}\n")
     (image,) = (kernel / "boot").glob("vmlinuz-*")
-    kvm = virtualises(Path("/proc/cpuinfo").read_text(), kvm=os.access("/dev/kvm", os.R_OK | os.W_OK))
     words = ["qemu-system-x86_64", *shlex.split("-machine q35 -nodefaults -no-reboot -display none -serial stdio -net none")]
-    words += ["-accel", "kvm" if kvm else "tcg,thread=multi", "-smp", str(os.cpu_count() or 2)]
+    words += ["-accel", "kvm" if kvm else "tcg,thread=multi", "-smp", str(os.cpu_count() or 2), "-m", str(memory)]
     words += ["-cpu", "max,-arch-capabilities"]  # nested virtual machines may refuse to set it
     words += ["-kernel", str(image), "-initrd", str(build / "initramfs"), "-append", f"{BOOT} lab_folder={results}"]
     share = "security_model=none,multidevs=remap"
