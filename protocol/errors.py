@@ -118,6 +118,13 @@ class ServerUnreachable(CoveyError):
     hint = "Check the address and this machine's network; is `covey-server` running and its port open?"
 
 
+class ProxyRefused(ServerUnreachable):
+    """The HTTP proxy of this network answered, and opens no way to the server."""
+
+    code = "proxy-refused"
+    hint = "Ask whoever runs this network to let this machine through its proxy to that address and port."
+
+
 class SignInUnavailable(ServerUnreachable):
     """The OpenID provider does not answer the management server: nobody was refused."""
 

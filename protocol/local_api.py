@@ -78,7 +78,8 @@ class ProfilesDocument(TypedDict):
 class Preferences(TypedDict):
     """What a person may set for this machine, in force from the next `up`.
 
-    `wireguard_port` 0: chosen once and kept. `mtu` 0: Covey's own choice.
+    `wireguard_port` 0: chosen once and kept. `mtu` 0: Covey's own choice. A change may name `proxy_password`, too, which is
+    told to nobody again; it stays for as long as the proxy stays the same.
     """
 
     wireguard_port: int
@@ -89,6 +90,7 @@ class Preferences(TypedDict):
     keepalive: int  # seconds between keepalives of an idle connection; 0: Covey's own choice
     interface_blacklist: list[str]  # interfaces that peers shall not be told of; `*` and `?` as in file names
     lazy_connections: bool  # connect peers only while there is traffic, be they ever so few
+    proxy: str  # `http://[USER@]HOST:PORT`, from the next connection to a server on; empty: what the helper's environment names
     saved_map_days: int  # an older network map is not used at a start without the server; 0: any age will do
 
 

@@ -39,6 +39,14 @@ SavedMapDays = Annotated[
 ]
 NoPortMapping = Annotated[bool, Option("--no-port-mapping", "Never ask the router to forward a port to this machine.")]
 PortMapping = Annotated[bool, Option("--port-mapping", "Ask the router for a forwarded port again, where it offers that.")]
+Proxy = Annotated[
+    str | None,
+    Option("--proxy", "The HTTP proxy that leads out of here: http://[USER@]HOST:PORT; an empty one takes it back.", "URL"),
+]
+ProxyPasswordFile = Annotated[
+    str | None,
+    Option("--proxy-password-file", "A file with the proxy's password; - is standard input. Else you are asked for it.", "FILE"),
+]
 Json = Annotated[bool, Option("--json", "Print JSON, for scripts.")]
 JsonLines = Annotated[bool, Option("--json", "Print events as JSON, one a line, for scripts.")]
 Watch = Annotated[bool, Option("--watch", "Go on showing it as it changes.")]
@@ -73,7 +81,7 @@ class Connection(NamedTuple):
 
 
 class Tuning(NamedTuple):
-    """What `up` sets for this machine, and keeps; 0, `none`, `off` and `--port-mapping` take it back."""
+    """What `up` sets for this machine, and keeps; 0, `none`, `off`, `--port-mapping` and an empty `--proxy` take it back."""
 
     keepalive: Keepalive = None
     interface_blacklist: Blacklist = None
@@ -82,6 +90,8 @@ class Tuning(NamedTuple):
     saved_map_days: SavedMapDays = None
     no_port_mapping: NoPortMapping = False
     port_mapping: PortMapping = False
+    proxy: Proxy = None
+    proxy_password_file: ProxyPasswordFile = None
 
     @property
     def settings(self) -> dict[str, object]:
@@ -103,6 +113,10 @@ class Tuning(NamedTuple):
             raise UsageError("The options --no-port-mapping and --port-mapping exclude each other.")
         if self.no_port_mapping or self.port_mapping:
             found["disable_port_mapping"] = self.no_port_mapping
+        if self.proxy is not None or self.proxy_password_file is not None:
+            from app.cli.proxy import settings_of
+
+            found |= settings_of(self.proxy, self.proxy_password_file)
         return found
 
 
@@ -114,6 +128,8 @@ def up(socket: str, *, connection: Connection, tuning: Tuning, no_login: NoLogin
     """
     from app.cli.connect import connect
 
+    if connection.setup_key_file == tuning.proxy_password_file == "-":
+        raise UsageError("Standard input holds either the setup key or the proxy's password, not both.")
     settings = tuning.settings
     connect(socket, connection.request, connection.setup_key_file, may_sign_in=not no_login, as_json=as_json, settings=settings)
 

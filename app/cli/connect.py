@@ -101,25 +101,31 @@ def completed(wanted: UpRequest, setup_key_file: str | None) -> UpRequest:
 
 def read_setup_key(source: str) -> str:
     """Read a setup key from a file or, for `-`, from standard input. A byte order mark and what is around it don't matter."""
+    if source == "-" and sys.stdin.isatty():
+        import getpass
+
+        return getpass.getpass("Setup key: ")
+    name, text = read_text(source, "setup key")
+    key = text.strip()
+    if not key:
+        raise UsageError(f"There is no setup key in {name}: it is empty.", "Write the key into it, or give another.")
+    if len(key.split()) > 1 or len(text) > MAX_KEY_FILE:
+        raise UsageError(f"There is more than a setup key in {name}.", "Give a file that holds nothing but the setup key.")
+    return key
+
+
+def read_text(source: str, what: str) -> tuple[str, str]:
+    """What to call the source, and its text without a byte order mark; longer than MAX_KEY_FILE only if it was cut there."""
     is_input = source == "-"
     name = "standard input" if is_input else f"the file {source}"
     try:
-        if is_input and sys.stdin.isatty():
-            import getpass
-
-            return getpass.getpass("Setup key: ")
         data = sys.stdin.buffer.read(MAX_KEY_FILE + 1) if is_input else _head(pathlib.Path(source))
         is_utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))  # PowerShell's `>` writes that
-        text = data.decode("utf-16" if is_utf16 else "utf-8-sig").strip()
+        return name, data.decode("utf-16" if is_utf16 else "utf-8-sig")
     except OSError as error:
-        raise UsageError(f"The setup key can't be read from {name}: {error.strerror}.", "Check its path and owner.") from None
+        raise UsageError(f"The {what} can't be read from {name}: {error.strerror}.", "Check its path and owner.") from None
     except ValueError:
-        raise UsageError(f"There is no text in {name}.", "Give a file that holds nothing but the setup key.") from None
-    if not text:
-        raise UsageError(f"There is no setup key in {name}: it is empty.", "Write the key into it, or give another.")
-    if len(text.split()) > 1 or len(data) > MAX_KEY_FILE:
-        raise UsageError(f"There is more than a setup key in {name}.", "Give a file that holds nothing but the setup key.")
-    return text
+        raise UsageError(f"There is no text in {name}.", f"Give a file that holds nothing but the {what}.") from None
 
 
 def _head(path: pathlib.Path) -> bytes:

@@ -1,7 +1,8 @@
 """From where a server may be to an open gRPC channel to it, or to the sentence that says why there is none.
 
 Every address is probed side by side (race.py, probe.py), the certificate is judged (trust.py), and only then gRPC dials the
-address that won, with that very certificate or those very authorities as its roots.
+address that won, with that very certificate or those very authorities as its roots. Where the probe went through a proxy, gRPC
+goes through that very one; what it would read in the environment by itself plays no part.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ import grpc.aio
 from helper.clients.probe import NotHttp2, NotTls, probe_plain, probe_tls
 from helper.clients.race import race
 from helper.clients.trust import check_pin, name_in, pinned_context, public_context, untrusted, wrong_dates
-from protocol.addresses import Address
+from helper.http_proxy.dial import Place, Via
 from protocol.errors import CertificateUntrusted, CoveyError, ServerUnreachable, WrongScheme
 from protocol.join_link import ServerLocation, bracketed
 
@@ -80,17 +81,27 @@ async def certificate_of(server: ServerLocation, *, timeout: float) -> bytes:
     return trust.certificate
 
 
-def _channel(server: ServerLocation, address: Address, trust: Trust | None) -> grpc.aio.Channel:
+def _channel(server: ServerLocation, place: Place, trust: Trust | None) -> grpc.aio.Channel:
+    address = place.at if isinstance(place, Via) else place
     target = f"{'ipv6' if address.is_ipv6 else 'ipv4'}:{address}"
+    options = [*CHANNEL_OPTIONS, *(_through(place) if isinstance(place, Via) else ())]
     if trust is None:
         authority = ("grpc.default_authority", f"{bracketed(server.hosts[0])}:{server.port}")
-        return grpc.aio.insecure_channel(target, options=[*CHANNEL_OPTIONS, authority])
+        return grpc.aio.insecure_channel(target, options=[*options, authority])
     credentials = grpc.ssl_channel_credentials(root_certificates=trust.roots)
     name = ("grpc.ssl_target_name_override", trust.name)
-    return grpc.aio.secure_channel(target, credentials, options=[*CHANNEL_OPTIONS, name])
+    return grpc.aio.secure_channel(target, credentials, options=[*options, name])
 
 
-async def _ready(channel: grpc.aio.Channel, address: Address, trust: Trust | None) -> None:
+def _through(place: Via) -> list[tuple[str, str]]:
+    """What gRPC's core passes on to its own CONNECT; its headers are lines of `name:value`."""
+    found = [("grpc.http_connect_server", f"{bracketed(place.host)}:{place.port}")]
+    if place.proxy.authorization:
+        found.append(("grpc.http_connect_headers", f"Proxy-Authorization:{place.proxy.authorization}"))
+    return found
+
+
+async def _ready(channel: grpc.aio.Channel, address: Place, trust: Trust | None) -> None:
     state = channel.get_state(try_to_connect=True)
     while state is not grpc.ChannelConnectivity.READY:
         if state in (grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN):
@@ -99,7 +110,7 @@ async def _ready(channel: grpc.aio.Channel, address: Address, trust: Trust | Non
         state = channel.get_state(try_to_connect=True)
 
 
-def _refused_by_grpc(address: Address, trust: Trust | None) -> CoveyError:
+def _refused_by_grpc(address: Place, trust: Trust | None) -> CoveyError:
     """The probe was content and gRPC is not: a pinned certificate whose dates are wrong, or the network broke in between."""
     if trust is not None and (found := wrong_dates(trust.certificate, str(address), datetime.now(UTC))):
         return found
@@ -110,7 +121,7 @@ class _PlainDialer:
     def __init__(self, server: ServerLocation) -> None:
         self._server = server
 
-    async def probe(self, host: str, address: Address) -> None:
+    async def probe(self, host: str, address: Place) -> None:
         try:
             await probe_plain(address)
         except NotHttp2 as error:
@@ -126,7 +137,7 @@ class _TlsDialer:
         self._pin = server.fingerprint
         self._context = pinned_context() if server.fingerprint is not None else public_context()
 
-    async def probe(self, host: str, address: Address) -> Trust:
+    async def probe(self, host: str, address: Place) -> Trust:
         try:
             tls = await probe_tls(address, self._context, host)
         except NotTls as error:
@@ -145,7 +156,7 @@ class _TlsDialer:
             return Trust(roots.encode(), host, certificate)
         return Trust(ssl.DER_cert_to_PEM_cert(certificate).encode(), name_in(certificate, host), certificate)
 
-    async def _without_tls(self, host: str, address: Address, error: NotTls) -> CoveyError:
+    async def _without_tls(self, host: str, address: Place, error: NotTls) -> CoveyError:
         try:
             await probe_plain(address)
         except ServerUnreachable:
@@ -158,7 +169,7 @@ class _TlsDialer:
         return WrongScheme(f"{address} speaks without TLS: its address is http://{bracketed(host)}:{address.port}")
 
 
-async def _certificate_of(host: str, address: Address) -> bytes | None:
+async def _certificate_of(host: str, address: Place) -> bytes | None:
     """The certificate (DER) of a server that we don't trust, to tell people about it."""
     try:
         tls = await probe_tls(address, pinned_context(), host)

@@ -9,7 +9,7 @@ import errno
 import socket
 import ssl
 
-from protocol.addresses import Address
+from helper.http_proxy.dial import Place, dial
 from protocol.errors import ServerUnreachable
 
 # The connection preface and an empty SETTINGS frame (RFC 9113, sections 3.4 and 6.5); a server answers with its own SETTINGS.
@@ -32,20 +32,13 @@ class NotHttp2(ServerUnreachable):
     """The other side answered HTTP/2's preface with something else, or hung up on it."""
 
 
-async def connect_tcp(address: Address) -> socket.socket:
+async def connect_tcp(place: Place) -> socket.socket:
     """A connected, non-blocking socket. Raises ServerUnreachable with the reason."""
-    sock = socket.socket(socket.AF_INET6 if address.is_ipv6 else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, (address.host, address.port))
+        return await dial(place)
     except OSError as error:
-        sock.close()
         kind = NoRoute if error.errno in NO_ROUTE else ServerUnreachable
-        raise kind(f"{address} {reason_of(error)}") from None
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+        raise kind(f"{place} {reason_of(error)}") from None
 
 
 def reason_of(error: OSError) -> str:
@@ -65,7 +58,7 @@ def reason_of(error: OSError) -> str:
             return f"cannot be reached: {error.strerror or type(error).__name__}"
 
 
-async def probe_tls(address: Address, context: ssl.SSLContext, server_name: str) -> ssl.SSLObject:
+async def probe_tls(address: Place, context: ssl.SSLContext, server_name: str) -> ssl.SSLObject:
     """Complete a handshake and hang up; no application data is sent.
 
     Args:
@@ -111,7 +104,7 @@ async def _handshake(sock: socket.socket, context: ssl.SSLContext, server_name: 
             incoming.write(data)
 
 
-async def probe_plain(address: Address) -> None:
+async def probe_plain(address: Place) -> None:
     """Exchange HTTP/2's preface and hang up.
 
     Raises:

@@ -8,15 +8,17 @@ import asyncio
 import ipaddress
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import Generic, TypeVar
 
 from helper.clients.probe import NoRoute
+from helper.http_proxy.dial import Place
+from helper.http_proxy.way import WAY_OUT
 from helper.names import look_up
 from protocol.addresses import Address
-from protocol.errors import CoveyError, ServerUnreachable
+from protocol.errors import CoveyError, ProxyRefused, ServerUnreachable
 
 log = logging.getLogger(__name__)
 
@@ -30,26 +32,26 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class _Resolved:
     host: str
-    addresses: list[Address]
+    addresses: Sequence[Place]
 
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
-    where: str | Address
+    where: str | Place
     error: CoveyError
 
 
 @dataclass(frozen=True, slots=True)
 class _Answered(Generic[T]):
     host: str
-    address: Address
+    address: Place
     result: T
 
 
 _Outcome = _Resolved | _Failed | _Answered[T]
 
 
-def interleaved(addresses: Iterable[Address]) -> list[Address]:
+def interleaved(addresses: Iterable[Place]) -> list[Place]:
     """Put IPv6 first and the families in turn, each in the order given, without duplicates (RFC 8305, section 4)."""
     unique = list(dict.fromkeys(addresses))
     ipv6 = [address for address in unique if address.is_ipv6]
@@ -57,8 +59,10 @@ def interleaved(addresses: Iterable[Address]) -> list[Address]:
     return [address for address in chain.from_iterable(zip_longest(ipv6, ipv4)) if address is not None][:MAX_ADDRESSES]
 
 
-async def resolve(host: str, port: int) -> list[Address]:
-    """All addresses of a name. Raises ServerUnreachable when there are none."""
+async def resolve(host: str, port: int) -> Sequence[Place]:
+    """All addresses of a host, or the way to it through a proxy. Raises ServerUnreachable when there are none."""
+    if through := await WAY_OUT.places(host, port):
+        return through
     try:
         addresses = [Address(ip, port) for ip in await look_up(host)]
     except (OSError, ValueError) as error:  # ValueError: no name at all, by its characters
@@ -80,12 +84,12 @@ def literal(host: str, port: int) -> Address | None:
 
 
 async def race(
-    hosts: Iterable[str], port: int, probe: Callable[[str, Address], Awaitable[T]], *, timeout: float
-) -> tuple[str, Address, T]:
-    """Host, address and result of the first probe that succeeds; names are looked up and addresses probed side by side.
+    hosts: Iterable[str], port: int, probe: Callable[[str, Place], Awaitable[T]], *, timeout: float
+) -> tuple[str, Place, T]:
+    """Host, place and result of the first probe that succeeds; names are looked up and addresses probed side by side.
 
     Args:
-        probe: gets the host as it was given and one address of it; a CoveyError from it is that address's failure.
+        probe: gets the host as it was given and one place of it; a CoveyError from it is that place's failure.
         timeout: seconds for all of it.
     Raises:
         CoveyError: the most telling failure, once all have failed or the time is over.
@@ -93,9 +97,9 @@ async def race(
     loop = asyncio.get_running_loop()
     deadline, next_attempt = loop.time() + timeout, loop.time()
     outcomes: asyncio.Queue[_Outcome[T]] = asyncio.Queue()
-    host_of: dict[Address, str] = {}
-    waiting: list[Address] = []
-    pending: set[str | Address] = set()  # names that are being looked up, addresses that are being probed
+    host_of: dict[Place, str] = {}
+    waiting: list[Place] = []
+    pending: set[str | Place] = set()  # names that are being looked up, addresses that are being probed
     failures: list[_Failed] = []
     winner: _Answered[T] | None = None
 
@@ -105,25 +109,25 @@ async def race(
         except CoveyError as error:
             outcomes.put_nowait(_Failed(host, error))
 
-    async def attempt(host: str, address: Address) -> None:
+    async def attempt(host: str, place: Place) -> None:
         try:
-            outcomes.put_nowait(_Answered(host, address, await probe(host, address)))
+            outcomes.put_nowait(_Answered(host, place, await probe(host, place)))
         except CoveyError as error:
-            outcomes.put_nowait(_Failed(address, error))
+            outcomes.put_nowait(_Failed(place, error))
 
     async with asyncio.TaskGroup() as group:
         children: list[asyncio.Task[None]] = []
         for host in dict.fromkeys(hosts):
-            if address := literal(host, port):
+            if (address := literal(host, port)) and WAY_OUT.proxy_for(host, port) is None:
                 outcomes.put_nowait(_Resolved(host, [address]))
             else:
                 children.append(group.create_task(look_up(host)))
             pending.add(host)
         while winner is None and (pending or waiting) and loop.time() < deadline:
             if waiting and outcomes.empty() and loop.time() >= next_attempt:
-                address = waiting.pop(0)
-                pending.add(address)
-                children.append(group.create_task(attempt(host_of[address], address)))
+                place = waiting.pop(0)
+                pending.add(place)
+                children.append(group.create_task(attempt(host_of[place], place)))
                 next_attempt = loop.time() + ATTEMPT_DELAY
             try:
                 async with asyncio.timeout_at(min(deadline, next_attempt) if waiting else deadline):
@@ -153,16 +157,17 @@ async def race(
 
 
 def verdict(errors: list[CoveyError], silent: list[str], timeout: float) -> CoveyError:
-    """One error for a lost race: a definite no before mere silence, else every address with its reason.
+    """One error for a lost race: a server's definite no, else a proxy's, else every address with its reason.
 
     Addresses that this machine has no way to are named only if there is nothing else to say.
 
     Args:
         silent: names and addresses that gave no answer within `timeout` seconds.
     """
-    for error in errors:
-        if not isinstance(error, ServerUnreachable):
-            return error
+    definite = [error for error in errors if not isinstance(error, ServerUnreachable)]
+    definite += [error for error in errors if isinstance(error, ProxyRefused)]
+    if definite:
+        return definite[0]
     tried = [error for error in errors if not isinstance(error, NoRoute)]
     reasons = [str(error) for error in (tried or ([] if silent else errors))]
     if silent:

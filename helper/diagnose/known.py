@@ -13,7 +13,9 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from helper.diagnose.redaction import Known
+from helper.http_proxy.setting import HttpProxy
 from helper.peer.saved_session import passwords
+from helper.preferences import ASIDE
 from helper.saved_map import unpack
 from protocol.generated.management_pb2 import LoginResponse, NetbirdConfig, NetworkMap, SyncResponse
 
@@ -40,6 +42,9 @@ def _of_folder(folder: Path, known: Known) -> None:
     for path in (*folder.glob("settings.json*"), folder / "profile.json"):
         with suppress(ValueError, RecursionError):
             _of_settings(json.loads(_bytes(path)), known)
+    for path in folder.glob("preferences.json*"):
+        with suppress(ValueError, RecursionError):
+            _of_preferences(json.loads(_bytes(path)), known)
     for path in folder.glob("login*"):
         with suppress(DecodeError):
             login = LoginResponse.FromString(_bytes(path))
@@ -59,6 +64,14 @@ def _add_key(text: str, known: Known) -> None:
     with suppress(binascii.Error, ValueError):
         raw = base64.b64decode(text, validate=True)
         known.secrets |= {text, raw.hex(), raw.hex().upper(), base64.urlsafe_b64encode(raw).decode()}
+
+
+def _of_preferences(data: Any, known: Known) -> None:
+    """The proxy's password, also in the form in which it is sent."""
+    if isinstance(data, dict) and isinstance(password := data.get(ASIDE), str) and password:
+        known.secrets.add(password)
+        with suppress(ValueError, KeyError, AttributeError):
+            known.secrets.add(HttpProxy.parse(data["proxy"]).with_password(password).authorization.removeprefix("Basic "))
 
 
 def _of_settings(data: Any, known: Known) -> None:

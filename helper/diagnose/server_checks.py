@@ -15,7 +15,10 @@ from helper.clients.failures import losses_told
 from helper.diagnose.check import Check, milliseconds
 from helper.diagnose.nat import NatKind, family_kind
 from helper.diagnose.patient import Patient
+from helper.diagnose.web import open_stream
 from helper.engine.local_network import source_for
+from helper.http_proxy.dial import Place
+from helper.http_proxy.way import WAY_OUT
 from helper.names import look_up
 from helper.relay.connect import pinned_context, resolve, trusting_context
 from helper.relay.servers import TurnServer
@@ -45,7 +48,8 @@ async def management(server: ServerLocation | None) -> Check:
                 with losses_told(server.url):
                     await ManagementServiceStub(channel).GetServerKey(Empty())
                 took = milliseconds(loop.time() - began)
-                return Check(True, f"The management server {server.url} answers in {took}.", answered=True)
+                through = WAY_OUT.words(server.hosts[0], server.port)
+                return Check(True, f"The management server {server.url} answers in {took}{through}.", answered=True)
             finally:
                 await channel.close()
     except CoveyError as error:
@@ -155,6 +159,8 @@ async def turn(servers: Sequence[TurnServer], fingerprint: bytes | None) -> Chec
 
 
 def _may_reach(server: TurnServer) -> bool:
+    if server.transport != "udp" and WAY_OUT.proxy_for(server.host, server.port) is not None:
+        return True
     try:
         return source_for(ipaddress.ip_address(server.host)) is not None
     except ValueError:
@@ -168,12 +174,12 @@ async def _ask_turn(server: TurnServer, fingerprint: bytes | None) -> float | No
     message.add_fingerprint()
     try:
         async with asyncio.timeout(TURN_TIMEOUT):
-            address = next(iter(await resolve(server)), None)
-            if address is None:
+            place = next(iter(await resolve(server)), None)
+            if place is None:
                 return None
-            if server.transport == "udp":
-                return await _ask_by_udp(address, bytes(message), message.transaction_id)
-            return await _ask_by_stream(server, address, fingerprint, bytes(message), message.transaction_id)
+            if isinstance(place, Address) and server.transport == "udp":
+                return await _ask_by_udp(place, bytes(message), message.transaction_id)
+            return await _ask_by_stream(server, place, fingerprint, bytes(message), message.transaction_id)
     except (OSError, ValueError, CoveyError, TimeoutError, asyncio.IncompleteReadError):
         return None
 
@@ -205,13 +211,12 @@ async def _ask_by_udp(address: Address, data: bytes, transaction: bytes) -> floa
 
 
 async def _ask_by_stream(
-    server: TurnServer, address: Address, fingerprint: bytes | None, data: bytes, transaction: bytes
+    server: TurnServer, place: Place, fingerprint: bytes | None, data: bytes, transaction: bytes
 ) -> float | None:
     loop, context = asyncio.get_running_loop(), None
     if server.transport == "tls":
         context = pinned_context() if fingerprint is not None else await asyncio.to_thread(trusting_context)
-    name = server.host if context is not None else None
-    reader, writer = await asyncio.open_connection(address.host, address.port, ssl=context, server_hostname=name)
+    reader, writer = await open_stream(place, context, server.host)
     try:
         if context is not None and fingerprint is not None:
             certificate = cast(bytes, writer.get_extra_info("ssl_object").getpeercert(binary_form=True) or b"")

@@ -10,8 +10,11 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from helper.engine.local_network import source_for
+from helper.http_proxy.dial import Place, dial
+from helper.http_proxy.way import WAY_OUT
 from helper.names import look_up
-from protocol.addresses import IPAddress
+from protocol.addresses import Address, IPAddress
+from protocol.errors import ServerUnreachable
 from protocol.join_link import ServerLocation, bracketed
 
 MAX_HEAD = 16 * 1024  # bytes
@@ -43,10 +46,11 @@ async def ask_server(server: ServerLocation, *, verify: bool = True) -> Head:
         context = ssl.create_default_context() if verify and server.fingerprint is None else _unverified()
         context.set_alpn_protocols(["http/1.1"])
     trouble: OSError | ValueError = OSError("there is no way to the server")
-    for host in reachable(server.hosts)[:HOSTS]:
+    proxied = [host for host in server.hosts if WAY_OUT.proxy_for(host, server.port) is not None]
+    for host in (proxied or reachable(server.hosts))[:HOSTS]:
         try:
             async with asyncio.timeout(HOST_TIMEOUT):
-                return await _ask(host, server.port, context, server.fingerprint)
+                return await _ask(await _place(host, server.port), host, context, server.fingerprint)
         except ssl.SSLCertVerificationError:
             raise
         except (OSError, ValueError) as error:
@@ -60,16 +64,23 @@ def reachable(hosts: Iterable[str]) -> list[str]:
 
 
 async def ask_plainly(host: str, port: int = 80) -> Head:
-    """What answers there without TLS. Raises OSError or ValueError."""
-    return await _ask(host, port, None, None)
+    """What answers straight there without TLS. Raises OSError or ValueError."""
+    return await _ask(await _straight(host, port), host, None, None)
 
 
-async def _ask(host: str, port: int, context: ssl.SSLContext | None, fingerprint: bytes | None) -> Head:
+async def _place(host: str, port: int) -> Place:
+    return next(iter(await WAY_OUT.places(host, port)), None) or await _straight(host, port)
+
+
+async def _straight(host: str, port: int) -> Address:
     ip = next((ip for ip in await look_up(host) if source_for(ip) is not None), None)
     if ip is None:
         raise OSError("there is no way there")
-    name = host if context is not None else None
-    reader, writer = await asyncio.open_connection(str(ip), port, ssl=context, server_hostname=name, limit=MAX_HEAD)
+    return Address(ip, port)
+
+
+async def _ask(place: Place, host: str, context: ssl.SSLContext | None, fingerprint: bytes | None) -> Head:
+    reader, writer = await open_stream(place, context, host)
     try:
         if context is not None and fingerprint is not None:
             certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True) or b""
@@ -83,6 +94,22 @@ async def _ask(host: str, port: int, context: ssl.SSLContext | None, fingerprint
         return _read(head.decode("latin-1"))
     finally:
         writer.transport.abort()
+
+
+async def open_stream(
+    place: Place, context: ssl.SSLContext | None, host: str
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect, with TLS if there is a context. Raises OSError or ValueError."""
+    try:
+        sock = await dial(place)
+    except ServerUnreachable as error:  # by a proxy's word
+        raise OSError(str(error)) from None
+    try:
+        name = host if context is not None else None
+        return await asyncio.open_connection(sock=sock, ssl=context, server_hostname=name, limit=MAX_HEAD)
+    except BaseException:
+        sock.close()
+        raise
 
 
 def _read(text: str) -> Head:

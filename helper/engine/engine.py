@@ -17,6 +17,7 @@ from helper.engine.memory import Memory
 from helper.engine.network_map import read_address
 from helper.engine.status import iso, status_document
 from helper.engine.supervisor import Options, Supervisor
+from helper.http_proxy.way import WAY_OUT
 from helper.ledger.ledger import Ledger
 from helper.ledger.undo import undo_all
 from helper.netmon.wakefulness import FellAsleep, Sign, sentence_of
@@ -44,6 +45,7 @@ class Engine:
         self._options, self._notes, self._path = options, folder.notes, folder.path
         self._profiles = Profiles(folder)
         self._preferences = PreferencesFile(folder)
+        WAY_OUT.prefer(self._preferences.proxy)
         self._memory = Memory(self._profiles.folder(self._profiles.active))
         self._ledger = Ledger(folder.path / "ledger.json")
         self.recorder = Recorder(owner=lambda: self._memory.settings.owner)
@@ -222,6 +224,7 @@ class Engine:
         if isinstance(changes, dict) and self._options.port and changes.get("wireguard_port") == self._options.port:
             changes = {name: value for name, value in changes.items() if name != "wireguard_port"}  # as it is anyway
         self._preferences.change(changes)
+        WAY_OUT.prefer(self._preferences.proxy)
         self._changed()
 
     def _settings_of(self, profile: str) -> Settings:

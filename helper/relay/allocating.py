@@ -4,13 +4,13 @@ import asyncio
 import functools
 from dataclasses import dataclass
 
+from helper.http_proxy.dial import Place
 from helper.relay import connect
 from helper.relay.errors import RelayUnreachable, reached
 from helper.relay.health import Health
 from helper.relay.race import first_success
 from helper.relay.servers import PREFERENCE, TurnServer
 from helper.relay.session import Mismatch, Owner, Session
-from protocol.addresses import Address
 from protocol.errors import CoveyError
 
 
@@ -37,9 +37,9 @@ async def allocate(servers: tuple[TurnServer, ...], asking: Asking) -> Session:
 
 async def _allocate_on(server: TurnServer, asking: Asking) -> Session:
     try:
-        addresses = await connect.resolve(server)
+        places = await connect.resolve(server)
         return await first_success(
-            [functools.partial(_allocate_at, server, address, asking) for address in addresses],
+            [functools.partial(_allocate_at, server, place, asking) for place in places],
             discard=Session.discard,
         )
     except CoveyError as error:
@@ -47,11 +47,11 @@ async def _allocate_on(server: TurnServer, asking: Asking) -> Session:
         raise
 
 
-async def _allocate_at(server: TurnServer, address: Address, asking: Asking) -> Session:
+async def _allocate_at(server: TurnServer, place: Place, asking: Asking) -> Session:
     for _ in range(2):
         session = Session(server, asking.owner, asking.room, asking.fwmark)
         try:
-            await session.open(address, asking.fingerprint)
+            await session.open(place, asking.fingerprint)
         except Mismatch:
             continue
         return session

@@ -8,23 +8,30 @@ import hmac
 import ipaddress
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from helper.http_proxy.dial import Place, Via, dial
+from helper.http_proxy.way import WAY_OUT
 from helper.names import look_up
 from helper.relay.datagrams import mark, prepare
 from helper.relay.errors import Reached, RelayUnreachable
 from helper.relay.links import OnFrames, StreamLink, UdpLink
 from helper.relay.servers import TurnServer
 from protocol.addresses import Address
-from protocol.errors import CertificateMismatch, CertificateUntrusted
+from protocol.errors import CertificateMismatch, CertificateUntrusted, ServerUnreachable
 
 RESOLVE_WITHIN = 3.0  # seconds; ours
 CONNECT_WITHIN = 5.0  # seconds, TLS included; ours
 ALPN = "stun.turn"  # RFC 7443
 
 
-async def resolve(server: TurnServer) -> list[Address]:
-    """The server's addresses, in the order the system prefers. Raises RelayUnreachable."""
+async def resolve(server: TurnServer) -> Sequence[Place]:
+    """The server's addresses, in the order the system prefers, or for TCP and TLS the way through a proxy.
+
+    Raises RelayUnreachable.
+    """
+    if server.transport != "udp" and (through := await WAY_OUT.places(server.host, server.port)):
+        return through
     try:
         return [Address(ipaddress.ip_address(server.host), server.port)]
     except ValueError:
@@ -43,10 +50,15 @@ async def resolve(server: TurnServer) -> list[Address]:
 
 
 def connect_udp(
-    server: TurnServer, address: Address, room: memoryview, on_frames: OnFrames, on_refused: Callable[[], None], fwmark: int
+    server: TurnServer, address: Place, room: memoryview, on_frames: OnFrames, on_refused: Callable[[], None], fwmark: int
 ) -> UdpLink:
     """Raises RelayUnreachable if this machine has no route there."""
-    sock = _socket(server, address, socket.SOCK_DGRAM)
+    if isinstance(address, Via):
+        raise ValueError("no proxy takes UDP")
+    try:
+        sock = socket.socket(socket.AF_INET6 if address.is_ipv6 else socket.AF_INET, socket.SOCK_DGRAM)
+    except OSError as error:  # a machine without IPv6, or no descriptor left
+        raise _unreachable(server, error) from None
     try:
         sock.setblocking(False)
         prepare(sock, fwmark=fwmark)
@@ -58,7 +70,7 @@ def connect_udp(
 
 
 async def connect_stream(
-    server: TurnServer, address: Address, on_frames: OnFrames, on_lost: Callable[[], None], fwmark: int, fingerprint: bytes | None
+    server: TurnServer, place: Place, on_frames: OnFrames, on_lost: Callable[[], None], fwmark: int, fingerprint: bytes | None
 ) -> StreamLink:
     """Connect over TCP or TLS. Nothing of TURN is sent before the certificate has been judged.
 
@@ -67,32 +79,20 @@ async def connect_stream(
     Raises:
         RelayUnreachable, CertificateMismatch, CertificateUntrusted
     """
-    loop = asyncio.get_running_loop()
     tls = None
     if server.transport == "tls":
         tls = pinned_context() if fingerprint is not None else await asyncio.to_thread(trusting_context)
-    sock = _socket(server, address, socket.SOCK_STREAM)
     try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        mark(sock, fwmark)
         async with asyncio.timeout(CONNECT_WITHIN):
-            await loop.sock_connect(sock, (address.host, address.port))
-            link = StreamLink(on_frames, on_lost)
-            name = server.host if tls else None
-            transport, _ = await loop.create_connection(lambda: link, sock=sock, ssl=tls, server_hostname=name)
+            link, transport = await _open(server, place, StreamLink(on_frames, on_lost), fwmark, tls)
     except ssl.SSLCertVerificationError as error:
-        sock.close()
         raise CertificateUntrusted(f"the certificate of the relay {server} is not trusted: {error.verify_message}") from None
     except TimeoutError:
-        sock.close()
         raise RelayUnreachable(f"the relay {server} does not answer") from None
+    except ServerUnreachable as error:  # by a proxy's word
+        raise RelayUnreachable(f"the relay {server} cannot be reached: {error}", error.hint, reached=Reached.PROXY) from None
     except (OSError, ValueError, OverflowError) as error:  # ValueError: no name for TLS
-        sock.close()
         raise _unreachable(server, error) from None
-    except BaseException:
-        sock.close()
-        raise
     if tls is not None and fingerprint is not None:
         certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True) or b""
         if not hmac.compare_digest(hashlib.sha256(certificate).digest(), fingerprint):
@@ -119,8 +119,21 @@ def trusting_context() -> ssl.SSLContext:
     return context
 
 
-def _family(address: Address) -> socket.AddressFamily:
-    return socket.AF_INET6 if address.is_ipv6 else socket.AF_INET
+async def _open(
+    server: TurnServer, place: Place, link: StreamLink, fwmark: int, tls: ssl.SSLContext | None
+) -> tuple[StreamLink, asyncio.Transport]:
+    def prepare_stream(sock: socket.socket) -> None:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        mark(sock, fwmark)
+
+    sock = await dial(place, prepare_stream)
+    try:
+        name = server.host if tls else None
+        transport, _ = await asyncio.get_running_loop().create_connection(lambda: link, sock=sock, ssl=tls, server_hostname=name)
+    except BaseException:
+        sock.close()
+        raise
+    return link, transport
 
 
 def _unreachable(server: TurnServer, error: Exception) -> RelayUnreachable:
@@ -135,10 +148,3 @@ def _reached(error: Exception) -> Reached:
     if number in (errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE):
         return Reached.REFUSED
     return Reached.SILENT if number == errno.ETIMEDOUT else Reached.NO_ROUTE
-
-
-def _socket(server: TurnServer, address: Address, kind: socket.SocketKind) -> socket.socket:
-    try:
-        return socket.socket(_family(address), kind)
-    except OSError as error:  # a machine without IPv6, or no descriptor left
-        raise _unreachable(server, error) from None

@@ -12,8 +12,9 @@ class Reached(IntEnum):
     NO_NAME = 1
     REFUSED = 2  # somebody said that nobody listens there
     SILENT = 3
-    TLS = 4
-    ANSWERED = 5  # the relay itself said no
+    PROXY = 4  # an HTTP proxy answered, and opens no way there
+    TLS = 5
+    ANSWERED = 6  # the relay itself said no
 
 
 class RelayUnreachable(CoveyError):

@@ -4,6 +4,7 @@ import asyncio
 import functools
 from contextlib import suppress
 
+from helper.http_proxy.dial import Place
 from helper.ice import binding
 from helper.relay.connect import connect_stream, connect_udp, resolve
 from helper.relay.datagrams import Frame
@@ -11,7 +12,6 @@ from helper.relay.errors import Reached, RelayUnreachable
 from helper.relay.path import Link
 from helper.relay.race import first_success
 from helper.relay.servers import TurnServer
-from protocol.addresses import Address
 
 TRIES = (0.25, 0.5, 1.0, 1.5)  # seconds that each waits for an answer over UDP
 RELIABLE_TRIES = (5.0,)
@@ -24,12 +24,12 @@ async def probe(server: TurnServer, fingerprint: bytes | None, room: memoryview,
         fingerprint: as for `Relay.configure`.
         room: where datagrams are read to.
     """
-    addresses = await resolve(server)
-    asking = [functools.partial(_ask, server, address, fingerprint, room, fwmark) for address in addresses]
+    places = await resolve(server)
+    asking = [functools.partial(_ask, server, place, fingerprint, room, fwmark) for place in places]
     return await first_success(asking, discard=lambda _: None)
 
 
-async def _ask(server: TurnServer, address: Address, fingerprint: bytes | None, room: memoryview, fwmark: int) -> float:
+async def _ask(server: TurnServer, place: Place, fingerprint: bytes | None, room: memoryview, fwmark: int) -> float:
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[float] = loop.create_future()
     asked: dict[bytes, float] = {}
@@ -46,9 +46,9 @@ async def _ask(server: TurnServer, address: Address, fingerprint: bytes | None, 
 
     link: Link
     if server.transport == "udp":
-        link = connect_udp(server, address, room, on_frames, on_lost, fwmark)
+        link = connect_udp(server, place, room, on_frames, on_lost, fwmark)
     else:
-        link = await connect_stream(server, address, on_frames, on_lost, fwmark, fingerprint)
+        link = await connect_stream(server, place, on_frames, on_lost, fwmark, fingerprint)
     try:
         for seconds in TRIES if server.transport == "udp" else RELIABLE_TRIES:
             transaction, data = binding.plain_request()

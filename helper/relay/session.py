@@ -4,6 +4,7 @@ import asyncio
 import struct
 from typing import Protocol
 
+from helper.http_proxy.dial import Place
 from helper.relay import turn_actions as act
 from helper.relay import turn_core as core
 from helper.relay.connect import connect_stream, connect_udp
@@ -72,14 +73,14 @@ class Session:
     def local(self) -> IPAddress | None:
         return self._link.local.ip if self._link is not None else None
 
-    async def open(self, address: Address, fingerprint: bytes | None) -> None:
+    async def open(self, place: Place, fingerprint: bytes | None) -> None:
         """Connect and allocate. Raises CoveyError, or Mismatch; then nothing is left open."""
         try:
             if self.server.transport == "udp":
-                self._link = connect_udp(self.server, address, self._room, self._on_frames, self._on_refused, self._fwmark)
+                self._link = connect_udp(self.server, place, self._room, self._on_frames, self._on_refused, self._fwmark)
             else:
                 self._link = await connect_stream(
-                    self.server, address, self._on_frames, self._on_connection_lost, self._fwmark, fingerprint
+                    self.server, place, self._on_frames, self._on_connection_lost, self._fwmark, fingerprint
                 )
             self._perform(self._core.start(self._loop.time()))
             await self._decided.wait()

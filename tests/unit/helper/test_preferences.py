@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helper.http_proxy.setting import HttpProxy
 from helper.preferences import DEFAULTS, PreferencesFile, changed
 from helper.settings import StateFolder
 from protocol.errors import NotSaved, UsageError
@@ -60,6 +61,13 @@ def test_the_limits_are_within(good: dict[str, Any]) -> None:
         ({"interface_blacklist": ["sixteen-letters-"]}, "interface_blacklist"),
         ({"interface_blacklist": [1]}, "interface_blacklist"),
         ({"saved_map_days": -1}, "saved_map_days"),
+        ({"proxy": "socks5://proxy:1"}, "proxy"),
+        ({"proxy": 1}, "a text"),
+        ({"proxy": "http://alice:hush@proxy:1"}, "proxy_password"),
+        ({"proxy": "http://alice@proxy:1", "proxy_password": 7}, "proxy_password"),
+        ({"proxy": "http://alice@proxy:1", "proxy_password": "a\r\nb"}, "proxy_password"),
+        ({"proxy": "http://alice@proxy:1", "proxy_password": "x" * 513}, "proxy_password"),
+        ({"proxy_password": "hush", "mtu": 7}, "mtu"),
         ({"exit_node": True}, "unknown field"),
         ([], "JSON object"),
         (None, "JSON object"),
@@ -67,9 +75,28 @@ def test_the_limits_are_within(good: dict[str, Any]) -> None:
 )
 def test_what_is_wrong_is_named_and_changes_nothing(root: StateFolder, bad: Any, word: str) -> None:
     file = PreferencesFile(root)
-    with pytest.raises(UsageError, match=word):
+    with pytest.raises(UsageError, match=word) as caught:
         file.change(bad)
     assert file.kept == DEFAULTS
+    assert "hush" not in str(caught.value)
+
+
+def test_the_proxys_password_is_kept_apart_from_what_is_told_for_as_long_as_the_proxy_stays(root: StateFolder) -> None:
+    file = PreferencesFile(root)
+    file.change({"proxy": " proxy:3128 "})
+    assert file.kept["proxy"] == "http://proxy:3128"
+    file.change({"proxy": "http://alice@proxy:3128", "proxy_password": "hush"})
+    file.change({"proxy": "alice@proxy:3128", "mtu": 1400})
+    assert "hush" not in str(file.kept)
+    again = PreferencesFile(root)
+    assert again.kept == file.kept
+    assert again.proxy == HttpProxy("proxy", 3128, "alice", "hush")
+    assert stat.S_IMODE((root.path / "preferences.json").stat().st_mode) == 0o600
+    again.change({"proxy": "http://alice@other:3128"})
+    assert again.proxy == HttpProxy("other", 3128, "alice")
+    assert not any(b"hush" in path.read_bytes() for path in root.path.iterdir() if path.is_file())
+    again.change({"proxy": ""})
+    assert again.proxy is None
 
 
 def test_a_full_disk_changes_nothing(root: StateFolder) -> None:
@@ -80,7 +107,7 @@ def test_a_full_disk_changes_nothing(root: StateFolder) -> None:
     assert file.kept == DEFAULTS
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"version": 2}', b'{"version": 1, "mtu": 7}', b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"version": 2}', b'{"version": 1, "mtu": 7}', b'{"version": 1, "proxy_password": 1}', b"\xff"])
 def test_a_damaged_file_is_kept_aside(root: StateFolder, content: bytes) -> None:
     (root.path / "preferences.json").write_bytes(content)
     assert PreferencesFile(root).kept == DEFAULTS

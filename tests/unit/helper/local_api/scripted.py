@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from helper.diagnose.doctor import DoctorDocument
-from helper.preferences import DEFAULTS, changed
+from helper.preferences import ASIDE, DEFAULTS, changed
 from helper.recorder import Recorder
 from protocol.errors import CoveyError, ProfileUnknown
 from protocol.join_link import ServerLocation
@@ -214,7 +214,7 @@ class ScriptedController:
     def prefer(self, changes: Mapping[str, Any]) -> None:
         self.calls.append(("prefer", changes))
         self._fail()
-        self.preferred = changed(self.preferred, changes)
+        self.preferred = changed(self.preferred, {name: value for name, value in changes.items() if name != ASIDE})
 
     async def doctor(self) -> DoctorDocument:
         self.calls.append(("doctor",))
