@@ -7,6 +7,7 @@ office at home, is passed by; one that answers has the last word.
 import asyncio
 import ipaddress
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
@@ -19,6 +20,7 @@ from protocol.join_link import bracketed
 log = logging.getLogger(__name__)
 
 PROXY_WITHIN = 2.0  # seconds until a proxy that is silent counts as not there, its name's lookup included; ours
+REMEMBERED = 10.0  # seconds for which what was found of a proxy holds, so that connections of one moment knock once; ours
 MAX_ADDRESSES = 4  # of a proxy; ours
 
 
@@ -40,11 +42,12 @@ class WayOut:
         except ValueError as error:
             log.warning("the proxy that the environment names is not used: %s", error)
         self.proxy = self._default
+        self._found: tuple[HttpProxy | None, Address | None, float] = None, None, -math.inf  # where it answers, until when
         self._told = ""
 
     def prefer(self, proxy: HttpProxy | None) -> None:
         """Use this one from the next connection on; None: that of the environment."""
-        self.proxy, self.trouble = proxy or self._default, ""
+        self.proxy, self.trouble, self._found = proxy or self._default, "", (None, None, -math.inf)
 
     def proxy_for(self, host: str, port: int) -> HttpProxy | None:
         """None: the host (a name, or an IP literal without brackets) is to be reached straight."""
@@ -58,6 +61,15 @@ class WayOut:
         proxy = self.proxy_for(host, port)
         if proxy is None:
             return []
+        now = asyncio.get_running_loop().time()
+        of, at, until = self._found
+        if of != proxy or now >= until:
+            at = await self._look(proxy)
+            self._found = proxy, at, now + REMEMBERED
+        return [] if at is None else [Via(proxy, at, host, port)]
+
+    async def _look(self, proxy: HttpProxy) -> Address | None:
+        """Where it answers now, if it does."""
         try:
             async with asyncio.timeout(PROXY_WITHIN):
                 at = await _first_that_answers([Address(ip, proxy.port) for ip in await look_up(proxy.host)])
@@ -68,9 +80,9 @@ class WayOut:
         else:
             self.trouble = ""
             self._tell(f"to the servers by TCP through the proxy {proxy}")
-            return [Via(proxy, at, host, port)]
+            return at
         self._tell(f"to the servers by TCP straight: the proxy {proxy} can't be reached ({self.trouble})")
-        return []
+        return None
 
     def words(self, host: str, port: int) -> str:
         """How the host was reached, to end a sentence with; empty where no proxy is meant to be used."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from tests.lab import traffic
 from tests.lab.network import Lab
@@ -18,8 +18,10 @@ class Meeting:
     """Starts server and helpers, joins both members, and leaves the checks to the test."""
 
     def __init__(
-        self, lab: Lab, hosts: tuple[Node, Node], *, plaintext: bool = False, log_level: str = "info", tries: int = 1
-    ) -> None:
+        self, lab: Lab, hosts: tuple[Node, Node], *, plaintext: bool = False, log_level: str = "info", tries: int = 1,
+        join: Callable[[Member, Server, str], None] | None = None,
+    ) -> None:  # fmt: skip
+        """`join` joins each with a setup key where `Member.up` would not do."""
         self.lab = lab
         self.server = Server(lab, plaintext=plaintext)
         self.alice, self.bob = (Member(host, log_level=log_level) for host in hosts)
@@ -30,7 +32,10 @@ class Meeting:
         key = str(self.server.setup_key()["key"])
         for member in self.members:
             member.ready()
-            member.up(self.server, key, tries)
+            if join is not None:
+                join(member, self.server, key)
+            else:
+                member.up(self.server, key, tries)
 
     def both_ways(self) -> Iterable[tuple[Member, Member]]:
         return (self.alice, self.bob), (self.bob, self.alice)

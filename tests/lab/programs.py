@@ -20,6 +20,7 @@ from tests.lab.node import PATIENCE, LabError, Node, Process, end, pids_in, wait
 BIN, OTHER_CLOCK = Path(sys.executable).parent, Path(__file__).with_name("other_clock.py")
 READY = "Covey server is up."  # covey-server says so once it serves
 NO_KEYRING = "PYTHON_KEYRING_BACKEND=keyring.backends.fail.Keyring"
+NO_PROXY = ("-u", "https_proxy", "-u", "HTTPS_PROXY", "-u", "no_proxy", "-u", "NO_PROXY")
 Status = dict[str, Any]
 
 
@@ -122,12 +123,14 @@ class Member:
 
     Attributes:
         clock: seconds by which the helper's clock is ahead; negative: behind.
+        environment: of the helper, as `NAME=VALUE`; a proxy of the machine that runs the lab is none of the lab's.
     """
 
     node: Node
     wireguard: str = os.environ.get("COVEY_LAB_WIREGUARD", "auto")
     log_level: str = "info"
     clock: float = 0.0
+    environment: tuple[str, ...] = ()
     folder: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -144,6 +147,7 @@ class Member:
         """Start the helper without waiting for it."""
         words = ("--state-dir", str(self.folder / "state"), "--socket", str(self.socket), "--interface", self.interface)
         program = [sys.executable, str(OTHER_CLOCK), f"{self.clock:g}"] if self.clock else [str(BIN / "covey-helper")]
+        program = ["env", *NO_PROXY, *self.environment, *program]
         self.process = self.node.spawn(
             "covey-helper", *program, "run", *words, "--wireguard", self.wireguard, "--log-level", self.log_level
         )

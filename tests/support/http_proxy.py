@@ -1,6 +1,7 @@
 """A small CONNECT proxy: `python -m tests.support.http_proxy ADDRESS PORT [USER:PASSWORD]`, or inside a test.
 
-It lets through to the ports of the web's TLS alone, as Squid does, unless told otherwise, and says each request on a line.
+It lets through to the ports of the web's TLS alone, as Squid does, unless told otherwise. Of each request it says on
+a line from where it came, to where it led, and the status.
 """
 
 import argparse
@@ -49,27 +50,28 @@ class ConnectProxy:
         target = first.split(" ")[1]
         fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         host, _, port = target.rpartition(":")
+        said = f"{writer.get_extra_info('peername')[0]} {target}"
         self.asked.append(target)
         self.authorized.append(fields.get("proxy-authorization", ""))
         wanted = "Basic " + base64.b64encode(self._login.encode()).decode() if self._login else ""
         if wanted and self.authorized[-1] != wanted:
-            await _refuse(writer, 407, target, 'Proxy-Authenticate: Basic realm="office"\r\n')
+            await _refuse(writer, 407, said, 'Proxy-Authenticate: Basic realm="office"\r\n')
             return
         if self._ports is not None and int(port) not in self._ports:
-            await _refuse(writer, 403, target)
+            await _refuse(writer, 403, said)
             return
         try:
             there, back = await asyncio.open_connection(self._places.get(host, host.strip("[]")), int(port))
         except OSError:
-            await _refuse(writer, 502, target)
+            await _refuse(writer, 502, said)
             return
-        print(f"{target} 200", flush=True)
+        print(f"{said} 200", flush=True)
         writer.write(b"HTTP/1.1 200 Connection established\r\nVia: 1.1 proxy\r\n\r\n")
         await asyncio.gather(_copy(reader, back), _copy(there, writer))
 
 
-async def _refuse(writer: asyncio.StreamWriter, status: int, target: str, fields: str = "") -> None:
-    print(f"{target} {status}", flush=True)
+async def _refuse(writer: asyncio.StreamWriter, status: int, said: str, fields: str = "") -> None:
+    print(f"{said} {status}", flush=True)
     page = f"<html>{SENTENCES[status]}</html>"
     writer.write(f"HTTP/1.1 {status} {SENTENCES[status]}\r\n{fields}Content-Length: {len(page)}\r\n\r\n{page}".encode())
     await writer.drain()

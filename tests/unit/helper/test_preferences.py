@@ -15,6 +15,8 @@ from protocol.errors import NotSaved, UsageError
 
 JSON = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.lists(st.integers(), max_size=2)
 
+PROXYLESS = b'{"version": 1, "proxy_password": 1}'
+
 
 @pytest.fixture
 def root(tmp_path: pathlib.Path) -> Iterator[StateFolder]:
@@ -107,7 +109,7 @@ def test_a_full_disk_changes_nothing(root: StateFolder) -> None:
     assert file.kept == DEFAULTS
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"version": 2}', b'{"version": 1, "mtu": 7}', b'{"version": 1, "proxy_password": 1}', b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"version": 2}', b'{"version": 1, "mtu": 7}', PROXYLESS, b"\xff"])
 def test_a_damaged_file_is_kept_aside(root: StateFolder, content: bytes) -> None:
     (root.path / "preferences.json").write_bytes(content)
     assert PreferencesFile(root).kept == DEFAULTS

@@ -1,15 +1,21 @@
 """A session's end, and the servers that it is told of."""
 
 import asyncio
+import io
 import pathlib
+import zipfile
 from types import SimpleNamespace
 
 import pytest
 
 from helper.engine.engine import Engine, Options
+from helper.http_proxy.setting import HttpProxy
+from helper.http_proxy.way import WayOut
 from helper.settings import StateFolder
+from protocol.errors import ServerUnreachable
 from protocol.generated.management_pb2 import HostConfig, NetbirdConfig
 from protocol.local_api import UpRequest
+from tests.unit.helper.clients.servers import closed_port
 from tests.unit.helper.engine.conftest import Machine, Server, in_state, started, token, until
 
 
@@ -64,3 +70,23 @@ async def test_a_taken_port_is_exchanged_though_the_disk_is_full(
     async with started(state) as engine:
         await until(engine, in_state("Connected"))
     assert machine.opened[-1].port not in machine.taken
+
+
+async def test_nobody_is_told_the_proxys_password(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    word, proxy = "hush-7-hush", f"http://alice@127.0.0.1:{closed_port()}"
+    way = WayOut({})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("helper.engine.engine.WAY_OUT", way)
+        patch.setattr("helper.clients.race.WAY_OUT", way)
+        engine.prefer({"proxy": proxy, "proxy_password": word})
+        assert way.proxy == HttpProxy.parse(proxy).with_password(word)
+        with pytest.raises(ServerUnreachable) as caught:
+            await engine.up(UpRequest("https://vpn.invalid"))
+        with zipfile.ZipFile(io.BytesIO(await engine.bundle(include_names=True))) as archive:
+            told = b"".join(archive.read(name) for name in archive.namelist()).decode()
+    told += f"{engine.preferences()} {engine.status()} {list(engine.recorder.events())} {caught.value} {caplog.text}"
+    assert proxy in str(engine.preferences())
+    assert "straight: the proxy" in told
+    assert word not in told
+    assert HttpProxy.parse(proxy).with_password(word).authorization not in told

@@ -8,12 +8,14 @@ import pytest
 
 from helper.clients import race as racing
 from helper.clients.dial import connect
+from helper.diagnose.server_checks import management
 from helper.http_proxy.setting import HttpProxy
 from helper.http_proxy.way import WayOut
 from helper.relay import connect as relaying
 from helper.relay.connect import connect_stream, resolve
 from helper.relay.errors import Reached, RelayUnreachable
 from helper.relay.servers import TurnServer
+from protocol.addresses import Address
 from protocol.errors import CoveyError, ProxyRefused, ServerUnreachable
 from protocol.generated.management_pb2 import Empty
 from protocol.generated.management_pb2_grpc import ManagementServiceStub
@@ -116,6 +118,37 @@ async def test_what_answers_like_no_proxy_is_named(way: WayOut) -> None:
     async with server:
         way.prefer(HttpProxy(LOOPBACK, port))
         assert f"is {LOOPBACK}:{port} an HTTP proxy?" in str(await failure(at(443)))
+
+
+async def test_connections_of_one_moment_look_for_the_proxy_once(way: WayOut, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+
+    async def look(proxy: HttpProxy) -> Address:
+        looks.append(proxy)
+        return Address.of(LOOPBACK, proxy.port)
+
+    monkeypatch.setattr(way, "_look", look)
+    for number in (1, 2):
+        way.prefer(HttpProxy("proxy", number))
+        for host in ("vpn.test", "relay.test"):
+            (place,) = await way.places(host, 443)
+            assert place.at.port == number
+    assert looks == [HttpProxy("proxy", 1), HttpProxy("proxy", 2)]
+
+
+async def test_the_doctor_says_which_way_it_went_and_what_the_proxy_wants(way: WayOut, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("helper.diagnose.server_checks.WAY_OUT", way)
+    proxy = ConnectProxy("alice:hush", places={NAME: LOOPBACK})
+    async with proxy.serving(), serving(Management(), tls=OURS) as port:
+        way.prefer(HttpProxy(LOOPBACK, proxy.port))
+        check = await management(at(port))
+        assert check.ok is False
+        assert "wants a user name and a password" in check.sentence
+        assert "covey up --proxy" in check.next
+        way.prefer(HttpProxy(LOOPBACK, proxy.port, "alice", "hush"))
+        check = await management(at(port))
+    assert check.ok is True
+    assert check.sentence.endswith(f", through the proxy {LOOPBACK}:{proxy.port}.")
 
 
 def test_the_environment_is_the_default_and_its_exceptions_hold_for_every_proxy() -> None:
