@@ -10,6 +10,7 @@ import base64
 import contextlib
 from collections.abc import AsyncIterator, Collection, Mapping
 
+LINGER = 5.0  # seconds that tunnels get to end at the end
 SENTENCES = {403: "Forbidden", 407: "Proxy Authentication Required", 502: "Bad Gateway"}
 
 
@@ -28,6 +29,7 @@ class ConnectProxy:
         self.asked: list[str] = []
         self.authorized: list[str] = []
         self.port = 0
+        self._tasks: set[asyncio.Task[object]] = set()
         self._login, self._ports, self._places = login, ports, places or {}
 
     @contextlib.asynccontextmanager
@@ -38,12 +40,21 @@ class ConnectProxy:
             yield self
         finally:
             server.close()
+            if self._tasks:  # they end by themselves once both ends of each tunnel have closed
+                await asyncio.wait(self._tasks, timeout=LINGER)
+            for task in self._tasks:
+                task.cancel()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            await self._answer(reader, writer)
-        with contextlib.suppress(OSError):
-            writer.close()
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                await self._answer(reader, writer)
+        finally:
+            await _close(writer)
+            self._tasks.discard(task)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
@@ -67,7 +78,16 @@ class ConnectProxy:
             return
         print(f"{said} 200", flush=True)
         writer.write(b"HTTP/1.1 200 Connection established\r\nVia: 1.1 proxy\r\n\r\n")
-        await asyncio.gather(_copy(reader, back), _copy(there, writer))
+        try:
+            await asyncio.gather(_copy(reader, back), _copy(there, writer))
+        finally:
+            await _close(back)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 async def _refuse(writer: asyncio.StreamWriter, status: int, said: str, fields: str = "") -> None:
