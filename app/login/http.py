@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
 import yarl
+from aiohttp import hdrs
 from aiohttp.helpers import get_env_proxy_for_url
 
 from app.login.answer import Answer
@@ -22,6 +23,8 @@ CONNECT_TIMEOUT = 4.0  # seconds for each address of a server that has several
 KEEP_ALIVE = 3.0  # seconds; shorter than servers do, so that no code is sent into a connection that is being closed
 MAX_ANSWER = 256 * 1024  # bytes
 TRY_LATER = "Try again in a minute; if this machine needs a proxy to reach the web, set HTTPS_PROXY."
+STRAIGHT: dict[str, Any] = {"proxy": None, "proxy_headers": None}
+NOTHING_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
 NO_PROVIDER = "Whoever runs the server should look at how its OpenID provider is set up."
 
 
@@ -35,7 +38,7 @@ class ProviderHttp:
 
     def __init__(self, server: ServerLocation, url: str) -> None:
         self._server = server
-        self._trusts_environment = not is_at(server, url)  # HTTPS_PROXY; to the server the helper goes directly, too
+        self._is_server = is_at(server, url)
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -68,18 +71,18 @@ class ProviderHttp:
 
     @contextlib.asynccontextmanager
     async def ask(self, method: str, url: str, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
-        """One request; a server with several addresses is tried at each, until one takes the connection."""
-        urls = self._places(url)
+        """One request; a server with several addresses is tried at each, and each way, until one takes the connection."""
+        ways = self._ways(url)
         with translated(url):
-            for place in urls:
+            for place, way in ways:
                 try:
                     to = yarl.URL(place, encoded=True)
                     response = await self._session.request(
-                        method, to, ssl=self._trust(place), allow_redirects=False, **self._proxy(to), **options
+                        method, to, ssl=self._trust(place), allow_redirects=False, **way, **options
                     )
                     break
-                except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:  # nothing was sent
-                    if place == urls[-1] or isinstance(error, aiohttp.ClientSSLError):
+                except NOTHING_SENT as error:
+                    if (place, way) == ways[-1] or isinstance(error, aiohttp.ClientSSLError):
                         raise
             async with response:
                 yield response
@@ -88,13 +91,17 @@ class ProviderHttp:
         pin = self._server.fingerprint
         return aiohttp.Fingerprint(pin) if pin is not None and is_at(self._server, url) else True
 
-    def _proxy(self, url: yarl.URL) -> dict[str, Any]:
-        """The proxy that the environment names. `trust_env` would send what ~/.netrc says to the provider as well."""
-        try:
-            proxy, auth = get_env_proxy_for_url(url) if self._trusts_environment else (None, None)
-        except LookupError:
-            proxy, auth = None, None
-        return {"proxy": proxy, "proxy_auth": auth}
+    def _ways(self, url: str) -> list[tuple[str, dict[str, Any]]]:
+        """Each place through the proxy that the environment names for it; the server, where that does not lead to it, straight.
+
+        The helper may know another proxy, or none: what it reaches, the environment of a person need not. A server without TLS
+        is asked straight alone, for a proxy would read along, and its refusals look like the server's answers.
+        """
+        if self._is_server and not self._server.tls:
+            return [(place, STRAIGHT) for place in self._places(url)]
+        proxied = [(place, _proxy(yarl.URL(place, encoded=True))) for place in self._places(url)]
+        straight = [(place, STRAIGHT) for place, way in proxied if self._is_server and way["proxy"] is not None]
+        return proxied + straight
 
     def _places(self, url: str) -> list[str]:
         if not is_at(self._server, url):
@@ -104,6 +111,22 @@ class ProviderHttp:
         hosts = [first, *(host for host in self._server.hosts if _same(host) != first)]
         port = f":{parts.port}" if parts.port is not None else ""
         return [parts._replace(netloc=bracketed(host) + port).geturl() for host in hosts]
+
+
+def _proxy(url: yarl.URL) -> dict[str, Any]:
+    """What the environment names. `trust_env` would send what ~/.netrc says to the provider as well."""
+    with contextlib.suppress(LookupError, ValueError):
+        if not _is_this_machine(url.host or ""):
+            proxy, auth = get_env_proxy_for_url(url)
+            return {"proxy": proxy, "proxy_headers": {hdrs.PROXY_AUTHORIZATION: auth.encode()} if auth is not None else None}
+    return STRAIGHT
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def is_at(server: ServerLocation, url: str) -> bool:

@@ -192,7 +192,7 @@ class Member:
         """The CLI as a person without a desktop runs it, at home in this member's folder."""
         home = f"HOME={self.folder}", f"XDG_DATA_HOME={self.folder}/data", f"XDG_CONFIG_HOME={self.folder}/config"
         bare = "-u", "DISPLAY", "-u", "WAYLAND_DISPLAY", "-u", "DBUS_SESSION_BUS_ADDRESS", "-u", "BROWSER"
-        return "env", *bare, *home, NO_KEYRING, str(BIN / "covey"), "--socket", str(self.socket), *words
+        return "env", *NO_PROXY, *bare, *home, NO_KEYRING, str(BIN / "covey"), "--socket", str(self.socket), *words
 
     def forget_tokens(self) -> None:
         """Lose what would renew the session without the person."""
