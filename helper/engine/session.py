@@ -27,6 +27,7 @@ from helper.engine.signalling import Signalling
 from helper.engine.upkeep import Upkeep
 from helper.engine.warning_watch import WarningWatch
 from helper.engine.watch_end import watch_end
+from helper.http_proxy.way import WAY_OUT
 from helper.ice.agent import SendStun
 from helper.ice.mux import Mux
 from helper.ledger.ledger import Ledger
@@ -341,6 +342,7 @@ class Session:
 
     def _moved(self, parts: _Parts, proof: float = PROOF) -> None:
         """What was true of the network before may be so no more. `proof`: see `_prove_streams`."""
+        WAY_OUT.network_changed()
         parts.relay.network_changed()
         self._local_changed(moved=True)
         self._prove_streams(parts, proof)

@@ -19,6 +19,7 @@ from protocol.keys import PrivateKey, PublicKey
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 0.4  # seconds at most, between two attempts
+GROWTH = 1.5  # of the pauses: the lightest stream looks most often whether the servers are back, and brings the others; ours
 OUTGOING_MESSAGES = 1000  # that may wait; more are dropped and offered again
 EACH = 64  # that may wait for one peer
 AT_ONCE = 16  # messages under way, to different peers
@@ -47,7 +48,7 @@ class Signalling:
         self._private_key, self._location = private_key, location
         self._on_message, self._on_change = on_message, on_change
         self._client: SignalClient | None = None
-        self.retry = Retry(Backoff(FIRST_PAUSE))
+        self.retry = Retry(Backoff(FIRST_PAUSE, GROWTH))
         self._outgoing: asyncio.Queue[tuple[PublicKey, Body]] = asyncio.Queue(OUTGOING_MESSAGES)
 
     async def run(self) -> None:

@@ -47,7 +47,12 @@ class WayOut:
 
     def prefer(self, proxy: HttpProxy | None) -> None:
         """Use this one from the next connection on; None: that of the environment."""
-        self.proxy, self.trouble, self._found = proxy or self._default, "", (None, None, -math.inf)
+        self.proxy, self.trouble = proxy or self._default, ""
+        self.network_changed()
+
+    def network_changed(self) -> None:
+        """What was found of the proxy may be so no more."""
+        self._found = None, None, -math.inf
 
     def proxy_for(self, host: str, port: int) -> HttpProxy | None:
         """None: the host (a name, or an IP literal without brackets) is to be reached straight."""

@@ -13,6 +13,7 @@ import pytest
 from helper.clients.backoff import SPREAD, Backoff, Rng
 from helper.engine.management import FIRST_PAUSE as MANAGEMENT_PAUSE
 from helper.engine.signalling import FIRST_PAUSE as SIGNAL_PAUSE
+from helper.engine.signalling import GROWTH as SIGNAL_GROWTH
 from helper.relay.relay import FIRST_PAUSE as RELAY_PAUSE
 from helper.relay.turn_core import KEEPALIVE_AFTER
 
@@ -59,7 +60,7 @@ def helper(rng: Rng) -> list[Stream]:
     """The relay is tried at once when its silence is noticed, which each does at the time of its own keepalive."""
     return [
         Stream(Backoff(MANAGEMENT_PAUSE, rng=rng, spread=SPREAD), rng),
-        Stream(Backoff(SIGNAL_PAUSE, rng=rng, spread=SPREAD), rng),
+        Stream(Backoff(SIGNAL_PAUSE, SIGNAL_GROWTH, rng=rng, spread=SPREAD), rng),
         Stream(Backoff(RELAY_PAUSE, rng=rng), rng, first=rng.uniform(0, KEEPALIVE_AFTER)),
     ]
 
@@ -90,7 +91,7 @@ def storm(outages: tuple[float, float, float]) -> Storm:
         ((1.0, 1.0, 1.0), STREAMS / 3, STREAMS / 3),
         ((30.0, 30.0, 30.0), STREAMS / 3, STREAMS / 5),
         ((600.0, 600.0, 600.0), STREAMS / 3, STREAMS / 10),
-        ((60.0, 50.0, 30.0), STREAMS / 3, STREAMS / 4),
+        ((60.0, 50.0, 30.0), STREAMS / 3, STREAMS / 3),
     ],
 )
 def test_helpers_come_back_as_a_stream(outages: tuple[float, float, float], most_ever: float, most_after: float) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from helper.clients.backoff import Backoff, Retry
 from helper.engine.engine import Engine
+from helper.http_proxy.way import WAY_OUT
 from helper.netmon.wakefulness import HeldUp, Woke
 from protocol.local_api import UpRequest
 from tests.unit.helper.engine.conftest import BOUND, Machine, Server, in_state, token, until
@@ -31,6 +32,7 @@ async def test_after_a_sleep_everything_is_found_anew_and_after_a_hold_up_only_p
     assert session.parts is not None
     done: list[str] = []
     relay = session.parts.relay
+    monkeypatch.setattr(WAY_OUT, "network_changed", lambda: done.append("proxy anew"))
     monkeypatch.setattr(relay, "network_changed", lambda: done.append("relay anew"))
     monkeypatch.setattr(relay, "check", lambda: done.append("relay proved"))
     monkeypatch.setattr(session.parts.network, "gather_afresh", lambda: done.append("STUN anew"))
@@ -39,7 +41,7 @@ async def test_after_a_sleep_everything_is_found_anew_and_after_a_hold_up_only_p
     assert done == ["relay proved", "signal proved"]
     done.clear()
     engine.felt(Woke(8 * 3600.0))
-    assert done == ["STUN anew", "relay anew", "signal proved"]
+    assert done == ["STUN anew", "proxy anew", "relay anew", "signal proved"]
     told = [event.sentence for event in engine.recorder.events() if event.kind == "sleep"]
     assert told == ["The helper stood still for 6 s.", "The machine woke up after 8 h 0 min of sleep."]
 
