@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import pathlib
 import sys
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any, cast
 
 from app import local_call
@@ -80,7 +80,7 @@ class HelperClient:
     async def preferences(self) -> Preferences:
         return cast(Preferences, await self._ask(Call("GET", "/v1/preferences", ANSWER_TIMEOUT)))
 
-    async def prefer(self, changes: Preferences) -> Preferences:
+    async def prefer(self, changes: Mapping[str, object]) -> Preferences:
         """Change what is named, and answer all; it is in force from the next `up`."""
         return cast(Preferences, await self._ask(Call("POST", "/v1/preferences", CHANGE_TIMEOUT, dict(changes))))
 

@@ -7,7 +7,7 @@ helper is bounded, and each command can be cancelled. Accounts and preferences a
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
@@ -154,8 +154,8 @@ class AppModel(QObject):
     def read_preferences(self) -> None:
         self._save(lambda: self._take_preferences(self._client.preferences()))
 
-    def prefer(self, preferences: Preferences) -> None:
-        self._save(lambda: self._take_preferences(self._client.prefer(preferences)))
+    def prefer(self, changes: Mapping[str, object]) -> None:
+        self._save(lambda: self._take_preferences(self._client.prefer(changes)))
 
     async def _connect(self, request: UpRequest) -> None:
         try:

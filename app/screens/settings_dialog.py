@@ -1,6 +1,7 @@
 """Settings: this person's own and this machine's, checked before they are given out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QIntValidator
@@ -20,6 +21,7 @@ NOTICES = {
     Kind.BACK: "when it is &back again",
 }
 PORTS, SIZES = range(1024, 65536), range(1280, 9001)
+NO_PROXY = "The proxy is named as http://HOST:PORT; where it wants a sign-in, http://USER@HOST:PORT."
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +29,14 @@ class Values:
     """Attributes:
     silenced: values of the `Kind`s that are switched off.
     preferences: this machine's; None while the helper has not told them.
+    proxy_password: a new one; empty: it stays as it is.
     """
 
     starts_at_login: bool
     connects_on_start: bool
     silenced: frozenset[str]
     preferences: Preferences | None
+    proxy_password: str = field(default="", repr=False)
 
 
 def read_number(text: str, allowed: range, what: str) -> int:
@@ -42,6 +46,23 @@ def read_number(text: str, allowed: range, what: str) -> int:
     if not text.strip().isascii() or not text.strip().isdigit() or int(text) not in allowed:
         raise ValueError(f"The {what} is a number from {allowed[0]} to {allowed[-1]}; leave it empty for Covey's own choice.")
     return int(text)
+
+
+def read_proxy(text: str, password: str) -> tuple[str, str]:
+    """The address without a password, and the password, which people write into the address, too. Raises ValueError. Pure."""
+    text = text.strip()
+    try:
+        parts = urlsplit(text if not text or "://" in text else f"http://{text}")
+        written, _ = unquote(parts.password or ""), parts.port
+    except ValueError:
+        raise ValueError(NO_PROXY) from None
+    if text and (parts.scheme != "http" or not parts.hostname):
+        raise ValueError(NO_PROXY)
+    password = password or written
+    if password and not parts.username:
+        raise ValueError("A password for the proxy needs a user name: http://USER@HOST:PORT.")
+    user, at, place = parts.netloc.rpartition("@")
+    return (f"http://{user.partition(':')[0]}{at}{place}" if text else ""), password
 
 
 class SettingsDialog(Dialog):
@@ -61,6 +82,12 @@ class SettingsDialog(Dialog):
         self._server, change = ElidedText(name="Server"), QPushButton("Change server…")
         change.clicked.connect(self.server_asked)
         self._port, self._mtu = _number("WireGuard port", PORTS), _number("MTU", SIZES)
+        self._proxy, self._password = QLineEdit(), QLineEdit()
+        self._proxy.setAccessibleName("HTTP proxy, empty for what this machine's service names")
+        self._proxy.setPlaceholderText("http://HOST:PORT, where nothing else leads out")
+        self._password.setAccessibleName("New password for the proxy")
+        self._password.setPlaceholderText("only to set or change it")
+        self._password.setEchoMode(QLineEdit.EchoMode.Password)
         self._routes = QCheckBox("Take no &routes from the network")
         self._dns = QCheckBox("Take no &DNS settings from the network")
         self._mapping = QCheckBox("Ask no rou&ter to let others in")
@@ -76,6 +103,8 @@ class SettingsDialog(Dialog):
         self._form.addRow("", change)
         self._form.addRow("WireGuard &port:", self._port)
         self._form.addRow("&MTU:", self._mtu)
+        self._form.addRow("HTTP pro&xy:", self._proxy)
+        self._form.addRow("Its pass&word:", self._password)
         self._form.addRow(self._routes)
         self._form.addRow(self._dns)
         self._form.addRow(self._mapping)
@@ -102,6 +131,8 @@ class SettingsDialog(Dialog):
         if preferences is not None:
             self._port.setText(str(preferences["wireguard_port"] or ""))
             self._mtu.setText(str(preferences["mtu"] or ""))
+            self._proxy.setText(preferences["proxy"])
+            self._password.clear()
             self._routes.setChecked(preferences["disable_routes"])
             self._dns.setChecked(preferences["disable_dns"])
             self._mapping.setChecked(preferences["disable_port_mapping"])
@@ -113,11 +144,13 @@ class SettingsDialog(Dialog):
     def _on_save(self) -> None:
         try:
             preferences: Preferences | None = None
+            proxy, password = read_proxy(self._proxy.text(), self._password.text())
             if self._preferences is not None:
                 preferences = {
                     **self._preferences,
                     "wireguard_port": read_number(self._port.text(), PORTS, "port"),
                     "mtu": read_number(self._mtu.text(), SIZES, "MTU"),
+                    "proxy": proxy,
                     "disable_routes": self._routes.isChecked(),
                     "disable_dns": self._dns.isChecked(),
                     "disable_port_mapping": self._mapping.isChecked(),
@@ -126,7 +159,7 @@ class SettingsDialog(Dialog):
             self.show_failure(str(error))
             return
         silenced = frozenset(kind.value for kind, box in self._notices.items() if not box.isChecked())
-        self.saved.emit(Values(self._starts.isChecked(), self._connects.isChecked(), silenced, preferences))
+        self.saved.emit(Values(self._starts.isChecked(), self._connects.isChecked(), silenced, preferences, password))
 
 
 def _number(name: str, allowed: range) -> QLineEdit:

@@ -166,11 +166,13 @@ class Windows(QObject):
         except OSError as error:
             self._settings.show_failure(f"Your settings can't be written: {error.strerror or error}.")
             return
-        if values.preferences is None or values.preferences == self._model.state.preferences:
+        unchanged = values.preferences == self._model.state.preferences and not values.proxy_password
+        if values.preferences is None or unchanged:
             self._settings.accept()
             return
         self._is_saving = True
-        self._model.prefer(values.preferences)
+        password = {"proxy_password": values.proxy_password} if values.proxy_password else {}
+        self._model.prefer({**values.preferences, **password})
 
     def _on_server_asked(self) -> None:
         assert self._settings is not None

@@ -149,7 +149,7 @@ def window_of(state: AppState) -> MainWindow:
 def dialogs(state: AppState) -> dict[str, Callable[[], QWidget]]:
     def settings() -> QWidget:
         dialog = SettingsDialog()
-        preferences = {**DEFAULTS, "mtu": 1400}
+        preferences = {**DEFAULTS, "mtu": 1400, "proxy": "http://ada@proxy.example:3128"}
         dialog.show_values(Values(True, False, frozenset({"back"}), preferences), "https://203.0.113.10:443")  # type: ignore[arg-type]
         return dialog
 

@@ -290,11 +290,15 @@ def test_settings_are_shown_changed_and_kept(folder: Path, tray: Tray) -> None:
             dialog._starts.setChecked(True)
             dialog._connects.setChecked(True)
             dialog._mtu.setText("1380")
+            dialog._proxy.setText("ada@proxy.example:3128")
+            dialog._password.setText("hush-hush")
             dialog._on_save()
             await until(lambda: not dialog.isVisible(), there.model.saved)
             assert load(there.config).connect_on_start
             assert (folder / "desktop" / "autostart" / "covey.desktop").exists()
             assert there.controller.preferred["mtu"] == 1380
+            assert there.controller.preferred["proxy"] == "http://ada@proxy.example:3128"
+            assert {call[1]["proxy_password"] for call in there.controller.calls if call[0] == "prefer"} == {"hush-hush"}
 
     in_qt(test)
 

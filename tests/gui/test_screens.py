@@ -17,7 +17,7 @@ from app.screens.chart import SPAN, History, Sample
 from app.screens.first_run import request_of
 from app.screens.peers import PeerList, PeerModel
 from app.screens.problem import trouble_of
-from app.screens.settings_dialog import PORTS, SettingsDialog, Values, read_number
+from app.screens.settings_dialog import PORTS, SettingsDialog, Values, read_number, read_proxy
 from app.screens.troubleshoot import TroubleshootDialog, report
 from app.screens.words import PeerRow
 from app.state import AppState, Failure, Helper
@@ -248,6 +248,44 @@ def test_settings_are_checked_before_they_are_saved() -> None:
     dialog._on_save()
     assert saved[0].silenced == {"lost"}
     assert saved[0].preferences == {**PREFERENCES, "wireguard_port": 51820, "mtu": 1400}
+    assert saved[0].proxy_password == ""
+
+
+def test_a_proxy_is_set_with_its_password_which_is_never_shown_again() -> None:
+    dialog, saved = SettingsDialog(), list[Values]()
+    dialog.saved.connect(saved.append)
+    dialog.show_values(Values(False, False, frozenset(), PREFERENCES), "https://203.0.113.10")
+    dialog._password.setText("hush-hush")
+    dialog._on_save()
+    assert saved == []
+    assert "needs a user name" in texts(dialog)
+    dialog._proxy.setText("http://ada@proxy.example:3128")
+    dialog._on_save()
+    assert saved[0].preferences == {**PREFERENCES, "proxy": "http://ada@proxy.example:3128"}
+    assert saved[0].proxy_password == "hush-hush"
+    assert "hush" not in repr(saved[0])
+    assert "hush" not in texts(dialog)
+    dialog.show_preferences(saved[0].preferences)
+    assert dialog._password.text() == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "password", "found"),
+    [
+        ("", "", ("", "")),
+        (" proxy.example:3128 ", "", ("http://proxy.example:3128", "")),
+        ("http://ada:pass%2Bword@[2001:db8::1]:80", "", ("http://ada@[2001:db8::1]:80", "pass+word")),
+        ("http://ada:one@proxy.example:80", "two", ("http://ada@proxy.example:80", "two")),
+    ],
+)
+def test_a_proxy_and_its_password_are_told_apart(text: str, password: str, found: tuple[str, str]) -> None:
+    assert read_proxy(text, password) == found
+
+
+@pytest.mark.parametrize("text", ["socks5://proxy.example:1080", "http://", "http://proxy.example:x", "http://[proxy"])
+def test_no_proxy(text: str) -> None:
+    with pytest.raises(ValueError, match="http://HOST:PORT"):
+        read_proxy(text, "")
 
 
 @pytest.mark.parametrize("text", ["80", "65536", "-1", "1e4", "\u0661\u0662\u0663\u0664", "x"])
