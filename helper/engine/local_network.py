@@ -128,6 +128,11 @@ class LocalNetwork:
         self.gatherer.hurry(self._loop.time())
         self._advance()
 
+    def prove_servers(self) -> None:
+        """Ask the STUN servers that did answer: another of our servers is gone."""
+        self.gatherer.prove(self._loop.time())
+        self._advance()
+
     def set_stun_servers(self, servers: tuple[tuple[str, int], ...]) -> None:
         """Hosts and ports; names are looked up."""
         if servers == self._servers:

@@ -111,7 +111,8 @@ class Session:
                 )
                 self._comeback.join(lambda: relay.relayed_address is not None, relay.retry)
                 network = LocalNetwork(self._mux, self._send_stun, relay, device.port, self._device_id, self._local_changed)
-                self._comeback.also(network.ask_silent)
+                self._comeback.also(back=network.ask_silent, gone=network.prove_servers)
+                self._comeback.also(back=relay.prove, gone=relay.prove)
                 outlook = Outlook(network, relay, self.nat, plan, device.port, self._links, self.peers, self._find_anew)
                 around = Surroundings(
                     private_key=plan.private_key,
@@ -166,6 +167,7 @@ class Session:
                     await self._run_tasks(self.parts)
                 finally:
                     plan.sessions.end()
+                    self._comeback.close()
                     await asyncio.gather(mapping.close(), *(runner.close() for runner in self.peers.values()))
                     self.peers.clear()
                     network.close()

@@ -67,6 +67,12 @@ class Gatherer:
             if not question.answered:
                 question.tries, question.next_at = 0, min(question.next_at, now)
 
+    def prove(self, now: float) -> None:
+        """Whoever answered last time is asked at once whether it still does."""
+        for question in self._questions.values():
+            if question.answered:
+                question.next_at = min(question.next_at, now)
+
     @property
     def deadline(self) -> float:
         return min((question.next_at for question in self._questions.values()), default=float("inf"))

@@ -131,11 +131,15 @@ class Relay:
 
     def check(self) -> None:
         """Prove the allocation now; without one try at once."""
-        if self._session is not None:
-            self._session.check()
-        else:
+        if self._session is None:
             self.retry.hurry()
             self._changed.set()
+        self.prove()
+
+    def prove(self) -> None:
+        """Prove the allocation now, if there is one."""
+        if self._session is not None:
+            self._session.check()
 
     @property
     def permitted(self) -> frozenset[IPAddress]:

@@ -20,12 +20,12 @@ class Stream:
             await self.retry.pause()
 
 
-async def test_whichever_is_back_first_brings_the_others() -> None:
+async def test_whichever_is_back_first_brings_the_others_and_whichever_is_gone_puts_them_in_doubt() -> None:
     for first in range(3):
         comeback = Comeback()
         streams = [Stream(comeback) for _ in range(3)]
-        followed: list[None] = []
-        comeback.also(functools.partial(followed.append, None))
+        told: list[str] = []
+        comeback.also(back=functools.partial(told.append, "back"), gone=functools.partial(told.append, "gone"))
         comeback.share_with(10)
         tasks = [asyncio.create_task(stream.run()) for stream in streams]
         await asyncio.sleep(0)
@@ -41,11 +41,14 @@ async def test_whichever_is_back_first_brings_the_others() -> None:
 
         comeback.look()
         await asyncio.sleep(0.05)
-        assert followed == [None]
+        assert told == ["back"]
         assert sum(stream.tries for stream in streams) == 5, "only a return brings the others, not that one is up"
 
         streams[first].is_up = False
         comeback.look()
+        async with asyncio.timeout(BOUND):
+            while told != ["back", "gone"]:
+                await asyncio.sleep(0.001)
         streams[first].is_up = True
         comeback.look()
         async with asyncio.timeout(BOUND):

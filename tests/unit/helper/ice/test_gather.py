@@ -77,6 +77,15 @@ def test_silent_servers_are_asked_at_once_when_something_makes_success_likely() 
     assert gatherer.advance(now + 1.0) == []
 
 
+def test_servers_that_answered_are_asked_at_once_when_they_are_in_doubt() -> None:
+    gatherer = Gatherer()
+    gatherer.configure({BASE}, (FIRST, SECOND), 0.0)
+    for question in gatherer.advance(0.0):
+        gatherer.receive(answer(question), question.destination, BASE, 0.02)
+    gatherer.prove(5.0)
+    assert {q.destination for q in gatherer.advance(5.0)} == {FIRST, SECOND}
+
+
 def test_when_the_keeper_falls_silent_the_others_take_over() -> None:
     gatherer = Gatherer()
     gatherer.configure({BASE}, (FIRST, SECOND), 0.0)
