@@ -13,7 +13,7 @@ def fetch(metapackage: str, starts_with: str, place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     for old in place.parent.glob(f"{starts_with}-*.deb"):
         old.unlink()
-    subprocess.run(("apt-get", "download", "-q", package), cwd=place.parent, check=True)
+    subprocess.run(("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package), cwd=place.parent, check=True)
     shutil.rmtree(place, ignore_errors=True)
     (file,) = place.parent.glob(f"{starts_with}-*.deb")
     subprocess.run(("dpkg", "-x", file, place), check=True)
