@@ -54,6 +54,7 @@ def test_a_bad_direct_line_is_left_for_the_relay_and_taken_again_for_good(lab: L
     settled(meeting, WATCHED)
     for flow in flows:
         flow.stop()
+    for flow in flows:
         flow.finish()
 
 
