@@ -88,6 +88,7 @@ def command_of(options: argparse.Namespace) -> str:
         "COVEY_LAB_WIREGUARD": "kernel",
         "COVEY_LAB_PATIENCE": f"{PATIENCE:g}",
         "PYTHONDONTWRITEBYTECODE": "1",
+        "COLUMNS": "140",  # the machine's console tells no width
     }
     settings |= {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     lines = [
