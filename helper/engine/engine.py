@@ -15,7 +15,7 @@ from helper.engine.examination import Examination, patient_of
 from helper.engine.joining import target, whose
 from helper.engine.memory import Memory
 from helper.engine.network_map import read_address
-from helper.engine.status import iso, status_document
+from helper.engine.status import Epoch, iso, status_document
 from helper.engine.supervisor import Options, Supervisor
 from helper.http_proxy.way import WAY_OUT
 from helper.ledger.ledger import Ledger
@@ -48,6 +48,7 @@ class Engine:
         WAY_OUT.prefer(self._preferences.proxy)
         self._memory = Memory(self._profiles.folder(self._profiles.active))
         self._ledger = Ledger(folder.path / "ledger.json")
+        self._epoch = Epoch()
         self.recorder = Recorder(owner=lambda: self._memory.settings.owner)
         self._supervisor = Supervisor(options, self._ledger, self.preferences, self.recorder, self._changed)
         self._examination = Examination(self._patient)
@@ -151,7 +152,8 @@ class Engine:
                 f"The WireGuard port is {self._options.port}, as the helper was started with; the one preferred is {port}."
             )
         name = self._profiles.active_name
-        return status_document(memory.settings, memory.private_key.public, supervisor.session, error, notes, name)
+        own = memory.private_key.public
+        return status_document(memory.settings, own, supervisor.session, error, notes, name, self._epoch)
 
     async def doctor(self) -> DoctorDocument:
         return await self._examination.result()

@@ -32,15 +32,35 @@ PEER_STATUS = {
     State.SHAKING_HANDS: "Connecting",
     State.CONNECTED: "Connected",
 }
+CLOCK_SET = 0.5  # seconds
+
+
+class Epoch:
+    """What turns the loop's clock into seconds since 1970: the same each time, so that what did not change is told alike."""
+
+    def __init__(self) -> None:
+        self._begun = float("-inf")
+
+    def begun(self, now: float, wall: float) -> float:
+        """When the loop's clock was 0. Another only when the wall clock is off by more than CLOCK_SET, at once or bit by bit."""
+        if abs(wall - now - self._begun) > CLOCK_SET:
+            self._begun = wall - now
+        return self._begun
 
 
 def status_document(
-    settings: Settings, own: PublicKey, session: Session | None, error: CoveyError | None, notes: list[str], profile: str
+    settings: Settings,
+    own: PublicKey,
+    session: Session | None,
+    error: CoveyError | None,
+    notes: list[str],
+    profile: str,
+    epoch: Epoch,
 ) -> api.StatusDocument:
     """Put the document together; without a session it says what is known."""
     now = get_running_loop().time()
-    wall = time.time() - now  # what turns the loop's clock into seconds since 1970
-    if session and session.plan.lease.has_ended(wall + now, session.management.link.is_up):
+    wall = epoch.begun(now, time.time())
+    if session and session.plan.lease.has_ended(time.time(), session.management.link.is_up):
         error = SessionExpired("The session has ended; you have to sign in again.")
     parts = session.parts if session else None
     peers = [_peer(runner, session, now, wall) for runner in session.peers.values()] if session else []
