@@ -34,6 +34,9 @@ class Call(NamedTuple):
     seconds: float = ANSWER_TIMEOUT
     body: dict[str, Any] | None = None
 
+    def __repr__(self) -> str:  # the body may hold a password
+        return f"{self.method} {self.route}"
+
 
 STATUS = Call("GET", "/v1/status")
 PREFERENCES = Call("GET", "/v1/preferences")

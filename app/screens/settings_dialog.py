@@ -53,12 +53,15 @@ def read_proxy(text: str, password: str) -> tuple[str, str]:
     text = text.strip()
     try:
         parts = urlsplit(text if not text or "://" in text else f"http://{text}")
-        written, _ = unquote(parts.password or ""), parts.port
+        written, port = unquote(parts.password or ""), parts.port
     except ValueError:
         raise ValueError(NO_PROXY) from None
-    if text and (parts.scheme != "http" or not parts.hostname):
+    is_more = parts.path not in ("", "/") or bool(parts.query or parts.fragment)  # such as the rest of a password with / in it
+    if text and (parts.scheme != "http" or not parts.hostname or port == 0 or is_more or not text.isprintable() or " " in text):
         raise ValueError(NO_PROXY)
     password = password or written
+    if not password.isprintable():
+        raise ValueError("The proxy's password is one line of text.")
     if password and not parts.username:
         raise ValueError("A password for the proxy needs a user name: http://USER@HOST:PORT.")
     user, at, place = parts.netloc.rpartition("@")
@@ -128,11 +131,11 @@ class SettingsDialog(Dialog):
         """What the helper told; without it this machine's part can't be changed."""
         self._preferences = preferences
         self._machine.setEnabled(preferences is not None)
+        self._password.clear()
         if preferences is not None:
             self._port.setText(str(preferences["wireguard_port"] or ""))
             self._mtu.setText(str(preferences["mtu"] or ""))
             self._proxy.setText(preferences["proxy"])
-            self._password.clear()
             self._routes.setChecked(preferences["disable_routes"])
             self._dns.setChecked(preferences["disable_dns"])
             self._mapping.setChecked(preferences["disable_port_mapping"])
@@ -144,8 +147,9 @@ class SettingsDialog(Dialog):
     def _on_save(self) -> None:
         try:
             preferences: Preferences | None = None
-            proxy, password = read_proxy(self._proxy.text(), self._password.text())
+            password = ""
             if self._preferences is not None:
+                proxy, password = read_proxy(self._proxy.text(), self._password.text())
                 preferences = {
                     **self._preferences,
                     "wireguard_port": read_number(self._port.text(), PORTS, "port"),

@@ -11,7 +11,7 @@ from pathlib import Path
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from PySide6.QtGui import QColor, QPalette
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QWidget
 
 from app.screens.about import AboutDialog
 from app.screens.accounts import AccountsDialog
@@ -178,6 +178,10 @@ def dialogs(state: AppState) -> dict[str, Callable[[], QWidget]]:
         return dialog
 
     return {"settings": settings, "accounts": accounts, "troubleshoot": troubleshoot, "happened": happened, "about": AboutDialog}
+
+
+def texts(widget: QWidget) -> str:
+    return "\n".join(label.text() for label in widget.findChildren(QLabel) if label.isVisibleTo(widget))
 
 
 def darken(app: QApplication) -> None:

@@ -17,7 +17,6 @@ from app.screens.chart import SPAN, History, Sample
 from app.screens.first_run import request_of
 from app.screens.peers import PeerList, PeerModel
 from app.screens.problem import trouble_of
-from app.screens.settings_dialog import PORTS, SettingsDialog, Values, read_number, read_proxy
 from app.screens.troubleshoot import TroubleshootDialog, report
 from app.screens.words import PeerRow
 from app.state import AppState, Failure, Helper
@@ -25,7 +24,7 @@ from app.tray.view import Action, Do
 from helper.preferences import DEFAULTS
 from protocol.join_link import JoinLink, ServerLocation
 from protocol.local_api import PeerStatus, Preferences, UpRequest
-from tests.gui.gallery import HOSTILE, NOW, Asked, answering, dialogs, states, window_of
+from tests.gui.gallery import HOSTILE, NOW, Asked, answering, dialogs, states, texts, window_of
 from tests.unit.helper.local_api.scripted import peer, relayed, status_document
 
 LINK = str(JoinLink(ServerLocation(("203.0.113.10",), 443, bytes(range(32))), "5b6c8e1d-0000-4000-8000-000000000000"))
@@ -116,10 +115,6 @@ def test_the_window_is_called_after_the_state() -> None:
 
 
 # ---- the window
-
-
-def texts(widget: QWidget) -> str:
-    return "\n".join(label.text() for label in widget.findChildren(QLabel) if label.isVisibleTo(widget))
 
 
 @pytest.mark.parametrize(
@@ -231,67 +226,7 @@ def test_what_is_no_address_is_refused_with_a_sentence(text: str) -> None:
     assert asked == []
 
 
-# ---- settings and accounts
-
-
-def test_settings_are_checked_before_they_are_saved() -> None:
-    dialog, saved = SettingsDialog(), list[Values]()
-    dialog.saved.connect(saved.append)
-    dialog.show_values(Values(False, False, frozenset({"lost"}), PREFERENCES), "https://203.0.113.10")
-    port, mtu = dialog._port, dialog._mtu
-    port.setText("80")
-    dialog._on_save()
-    assert saved == []
-    assert "1024" in texts(dialog)
-    port.setText("51820")
-    mtu.setText("1400")
-    dialog._on_save()
-    assert saved[0].silenced == {"lost"}
-    assert saved[0].preferences == {**PREFERENCES, "wireguard_port": 51820, "mtu": 1400}
-    assert saved[0].proxy_password == ""
-
-
-def test_a_proxy_is_set_with_its_password_which_is_never_shown_again() -> None:
-    dialog, saved = SettingsDialog(), list[Values]()
-    dialog.saved.connect(saved.append)
-    dialog.show_values(Values(False, False, frozenset(), PREFERENCES), "https://203.0.113.10")
-    dialog._password.setText("hush-hush")
-    dialog._on_save()
-    assert saved == []
-    assert "needs a user name" in texts(dialog)
-    dialog._proxy.setText("http://ada@proxy.example:3128")
-    dialog._on_save()
-    assert saved[0].preferences == {**PREFERENCES, "proxy": "http://ada@proxy.example:3128"}
-    assert saved[0].proxy_password == "hush-hush"
-    assert "hush" not in repr(saved[0])
-    assert "hush" not in texts(dialog)
-    dialog.show_preferences(saved[0].preferences)
-    assert dialog._password.text() == ""
-
-
-@pytest.mark.parametrize(
-    ("text", "password", "found"),
-    [
-        ("", "", ("", "")),
-        (" proxy.example:3128 ", "", ("http://proxy.example:3128", "")),
-        ("http://ada:pass%2Bword@[2001:db8::1]:80", "", ("http://ada@[2001:db8::1]:80", "pass+word")),
-        ("http://ada:one@proxy.example:80", "two", ("http://ada@proxy.example:80", "two")),
-    ],
-)
-def test_a_proxy_and_its_password_are_told_apart(text: str, password: str, found: tuple[str, str]) -> None:
-    assert read_proxy(text, password) == found
-
-
-@pytest.mark.parametrize("text", ["socks5://proxy.example:1080", "http://", "http://proxy.example:x", "http://[proxy"])
-def test_no_proxy(text: str) -> None:
-    with pytest.raises(ValueError, match="http://HOST:PORT"):
-        read_proxy(text, "")
-
-
-@pytest.mark.parametrize("text", ["80", "65536", "-1", "1e4", "\u0661\u0662\u0663\u0664", "x"])
-def test_no_port(text: str) -> None:
-    with pytest.raises(ValueError, match="1024"):
-        read_number(text, PORTS, "port")
+# ---- accounts and reports
 
 
 def test_accounts_keep_any_name() -> None:
