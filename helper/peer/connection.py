@@ -370,7 +370,8 @@ class PeerConnection:
             actions.append(SessionChanged(self.sessions.ufrags))
         former, self.path, self.path_since = self.path, pair, now
         self._restart_at = float("inf")
-        self.calls.connected(now, relayed=pair.relays > 0, first=True)
+        if session is self.session:  # a path of the former one is no answer to what the new one offers
+            self.calls.connected(now, relayed=pair.relays > 0, first=True)
         if self._session_lives:
             return [*actions, UsePath(pair, former)]
         if self._handshake.is_on and former is not None and former.is_valid:
