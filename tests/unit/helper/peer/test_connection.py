@@ -1,5 +1,7 @@
 """Whole connections between two pure cores, over simulated NATs on a virtual clock."""
 
+import ipaddress
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -110,6 +112,24 @@ def test_a_new_network_is_offered_at_once_and_the_old_path_kept_meanwhile() -> N
 
     assert world.run(3, moved)
     assert agreed(alice, bob, "direct")
+
+
+def test_a_lost_offer_of_a_new_address_is_made_again_though_the_former_session_found_a_path_from_there() -> None:
+    world = World()
+    alice, bob = meet(world, "port", "port")
+    assert world.run(3, lambda: agreed(alice, bob, "direct"))
+    world.run(30)
+
+    alice.ip = ipaddress.ip_address("10.0.1.77")
+    alice.mappings.clear()
+    alice.public = "203.0.113.99"
+    world.signal_is_up = False
+    alice.refresh(moved=True)
+    world.signal_is_up = True  # all the same, nobody says that the offer got lost
+    assert world.run(0.5, lambda: alice.kind == "relayed")
+    assert alice.connection.sessions.former is not None
+
+    assert world.run(3, lambda: agreed(alice, bob, "direct") and alice.connection.sessions.former is None)
 
 
 def test_a_restarted_peer_gets_a_handshake_afresh() -> None:
