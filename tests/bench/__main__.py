@@ -1,6 +1,7 @@
 """`python -m tests.bench [--only NAME,...]`: measure, print a table, write build/bench.json. Ends with 1 if a bench broke.
 
-A goal that is missed does not end it with 1: figures depend on the machine, and the table says what holds.
+What the programs of each bench wrote stays in build/bench until its next run. A goal that is missed does not end it
+with 1: figures depend on the machine, and the table says what holds.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench.figure import Figure
+from tests.bench.logs import LOGS
 
 OUTPUT = Path(__file__).parents[2] / "build/bench.json"
 BENCHES = {
@@ -49,7 +51,7 @@ def main() -> int:
             console.print(f"[dim]{name}: measured in {time.monotonic() - began:.0f} s[/]")
         except Exception:  # one broken bench must not hide the others' figures
             broken.append(name)
-            console.print(f"[red]{name} broke:[/]")
+            console.print(f"[red]{name} broke; its programs' logs are in {LOGS.relative_to(OUTPUT.parents[1])}:[/]")
             console.print_exception()
     Console(highlight=False, width=None if sys.stdout.isatty() else 140).print(table_of(figures))
     OUTPUT.parent.mkdir(exist_ok=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.figure import Figure
+from tests.bench.logs import logs_of
 from tests.lab.meeting import Meeting
 from tests.lab.network import Lab
 from tests.lab.node import LabError, wait_for
@@ -23,7 +24,7 @@ MEDIAN_GOAL, WORST_GOAL, RELAYED_GOAL = 0.5, 1.5, 0.3  # seconds
 
 def run() -> list[Figure]:
     """`up` to first answered ping, both behind port-restricted NATs: by the local API, and by the command `covey up`."""
-    with Lab() as lab:
+    with Lab(logs_of("connect")) as lab:
         meeting = Meeting(lab, SCENARIOS["two-nats"].build(lab))
         meeting.check_pings()
         meeting.settle(DIRECT)
@@ -52,7 +53,7 @@ def start_of_command(member: Member) -> float:
 def run_relayed() -> list[Figure]:
     """Two symmetric NATs, where only the relay leads across: from bob having alice's answer to his first answered ping."""
     from_up, from_answer = [], []
-    with Lab() as lab:
+    with Lab(logs_of("relayed-first-packet")) as lab:
         meeting = Meeting(lab, SCENARIOS["symmetric-symmetric"].build(lab), log_level="debug")
         meeting.check_pings()
         meeting.settle(RELAYED)

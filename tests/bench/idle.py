@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.bench.figure import Figure
+from tests.bench.logs import logs_of
 from tests.lab.nat import PORT_RESTRICTED
 from tests.lab.network import Lab
 from tests.lab.node import LabError, Node, wait_for
@@ -33,7 +34,7 @@ def run() -> list[Figure]:
 
 
 def run_crowd() -> list[Figure]:
-    with Lab() as lab:
+    with Lab(logs_of("idle-lazy")) as lab:
         server = Server(lab)
         link, key = str(server.ask("join-link")["link"]), str(server.setup_key()["key"])
         host = lab.host("crowd", lab.router(PORT_RESTRICTED))
@@ -54,7 +55,7 @@ def run_crowd() -> list[Figure]:
 
 
 def connected(count: int) -> list[Figure]:
-    with Lab() as lab:
+    with Lab(logs_of(f"idle-{count}")) as lab:
         server = Server(lab)
         link, key = str(server.ask("join-link")["link"]), str(server.setup_key()["key"])
         routers = [lab.router(PORT_RESTRICTED) for _ in range(ROUTERS)]

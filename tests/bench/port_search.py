@@ -6,6 +6,7 @@ import statistics
 import time
 
 from tests.bench.figure import Figure
+from tests.bench.logs import logs_of
 from tests.lab.meeting import Meeting
 from tests.lab.network import Lab
 from tests.lab.node import LabError, wait_for
@@ -22,7 +23,7 @@ def run() -> list[Figure]:
     """Both go down and up again, with routers that have forgotten them, ROUNDS times."""
     times: list[float] = []
     probes: list[int] = []
-    with Lab() as lab:
+    with Lab(logs_of("port_search")) as lab:
         meeting = Meeting(lab, SCENARIOS["port-symmetric"].build(lab))
         meeting.check_pings()
         meeting.settle(DIRECT)

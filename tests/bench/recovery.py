@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.figure import Figure
+from tests.bench.logs import logs_of
 from tests.lab import traffic
 from tests.lab.meeting import Meeting
 from tests.lab.nat import PORT_RESTRICTED
@@ -46,7 +47,7 @@ class FirstReply:
 
 
 def run() -> list[Figure]:
-    with Lab() as lab:
+    with Lab(logs_of("recovery")) as lab:
         here, elsewhere, there = (lab.router(PORT_RESTRICTED) for _ in range(3))
         meeting = Meeting(lab, (lab.host("alice", here), lab.host("bob", there)))
         address = meeting.bob.address
@@ -67,7 +68,7 @@ def run() -> list[Figure]:
 
 def run_relay() -> list[Figure]:
     """Two symmetric NATs; the relay ends and begins anew: from when it serves again."""
-    with Lab() as lab:
+    with Lab(logs_of("recovery-relay")) as lab:
         meeting = Meeting(lab, SCENARIOS["symmetric-symmetric"].build(lab))
         address = meeting.bob.address
         meeting.check_pings()

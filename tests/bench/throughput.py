@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.bench.figure import Figure
+from tests.bench.logs import logs_of
 from tests.lab.meeting import Meeting
 from tests.lab.nat import PORT_RESTRICTED, SYMMETRIC
 from tests.lab.network import Lab
@@ -35,7 +36,7 @@ def pump(source: Node, target: Node, address: str) -> float:
 
 def run_direct() -> list[Figure]:
     """Covey's direct path against a plain WireGuard pair beside it: same back end, MTU and NATs, interleaved, both ways."""
-    with Lab() as lab:
+    with Lab(logs_of("direct-throughput")) as lab:
         here, there = lab.router(PORT_RESTRICTED), lab.router(PORT_RESTRICTED)
         meeting = Meeting(lab, (lab.host("alice", here), lab.host("bob", there)))
         meeting.check_pings()
@@ -105,7 +106,7 @@ class PlainPair:
 
 def run_relayed() -> list[Figure]:
     """A relayed and a direct pair on one server in one lab, interleaved, both ways."""
-    with Lab() as lab, ExitStack() as stack:
+    with Lab(logs_of("relayed-throughput")) as lab, ExitStack() as stack:
         direct = Meeting(lab, SCENARIOS["two-nats"].build(lab))
         carol, dave = (Member(lab.host(name, lab.router(SYMMETRIC))) for name in ("carol", "dave"))
         key = str(direct.server.setup_key()["key"])

@@ -4,6 +4,7 @@ import time
 
 from tests.bench.figure import Figure
 from tests.bench.idle import cpu_seconds, memory_of
+from tests.bench.logs import logs_of
 from tests.lab.desktop import Desktop
 from tests.lab.meeting import Meeting
 from tests.lab.network import Lab
@@ -16,7 +17,7 @@ START_GOAL, MEMORY_GOAL, CPU_GOAL = 1.5, 150.0, 0.5  # seconds, MB, percent of o
 
 
 def run() -> list[Figure]:
-    with Lab() as lab:
+    with Lab(logs_of("tray")) as lab:
         meeting = Meeting(lab, SCENARIOS["two-nats"].build(lab))
         meeting.check_pings()
         meeting.settle(DIRECT)
