@@ -1,4 +1,4 @@
-"""Logs that cannot flood: the same line again only counts, and one place in the code may not write without end.
+"""Logs that cannot flood: the same line over and over only counts, and one place in the code may not write without end.
 
 `Folding` decides, without clock and I/O; `FoldingHandler` stands before the handlers that write.
 """
@@ -9,7 +9,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-SAME = 10.0  # seconds after a line in which the same again only counts
+SAME = 10.0  # seconds after a line in which the same is written again a few times; what is more only counts
+FEW = 4  # times that it is written
 AT_ONCE, A_SECOND = 400.0, 10.0  # lines that one place in the code may write: in a burst, and for ever
 PLACES = 512  # lines and places that are remembered
 
@@ -19,7 +20,8 @@ Place = tuple[str, int]  # a file and a line of it
 @dataclass(slots=True)
 class _Same:
     began: float
-    again: int = 0
+    written: int = 1
+    again: int = 0  # without being written
 
 
 @dataclass(slots=True)
@@ -38,7 +40,7 @@ class Folding:
         """Take in a line; say which remarks to write before it, and whether to write it."""
         remarks = self._ended(now)
         known = self._same.get(line)
-        if known is not None:
+        if known is not None and known.written >= FEW:
             known.again += 1
             return remarks, False
         rate = self._rate(place, now)
@@ -49,7 +51,10 @@ class Folding:
             remarks.append(f"{rate.dropped} lines like the next one were left out")
             rate.dropped = 0
         rate.left -= 1
-        self._same[line] = _Same(now)
+        if known is not None:
+            known.written += 1
+        else:
+            self._same[line] = _Same(now)
         if len(self._same) > PLACES:
             remarks += self._told(*self._same.popitem(last=False))
         return remarks, True

@@ -112,6 +112,7 @@ class Signalling:
         self._on_change(is_up)
 
     def _receive(self, sender: PublicKey, body: Body) -> None:
+        log.debug("peer %s: received %s", sender.short, _named(body))
         try:
             message = from_body(body)
         except ValueError as error:
@@ -136,6 +137,7 @@ class Signalling:
                     return
                 try:
                     await self._client.send(remote, body)
+                    log.debug("peer %s: sent %s", remote.short, _named(body))
                 except (CoveyError, ValueError) as error:  # or a key that nothing can be sealed for
                     log.debug("peer %s: a signal message was not sent: %s", remote.short, error)
 
@@ -149,3 +151,9 @@ class Signalling:
                 waiting[remote] += 1
                 last[remote] = group.create_task(send(remote, body, last.get(remote)))
                 last[remote].add_done_callback(lambda _, remote=remote: waiting.subtract([remote]))  # type: ignore[misc]
+
+
+def _named(body: Body) -> str:
+    """What a message is, and whose sessions it is about: the sender's and the receiver's."""
+    sessions = [session.hex() or "none" for session in (body.sessionId, body.remoteSessionId)]
+    return f"{Body.Type.Name(body.type)} ({' -> '.join(sessions)})"

@@ -2,15 +2,16 @@
 
 import logging
 
-from protocol.logs import AT_ONCE, PLACES, SAME, Folding, FoldingHandler
+from protocol.logs import AT_ONCE, FEW, PLACES, SAME, Folding, FoldingHandler
 
 HERE, THERE = ("here.py", 1), ("there.py", 2)
 
 
-def test_the_same_line_again_only_counts() -> None:
+def test_the_same_line_over_and_over_only_counts() -> None:
     folding = Folding()
-    assert folding.handle(HERE, "lost", 0.0) == ([], True)
-    for number in range(1, 54):
+    for number in range(FEW):
+        assert folding.handle(HERE, "lost", number / 10) == ([], True)
+    for number in range(FEW, FEW + 53):
         assert folding.handle(HERE, "lost", number / 10) == ([], False)
     assert folding.handle(THERE, "found", SAME) == (["53 times more: lost"], True)
     assert folding.handle(HERE, "lost", SAME + 1) == ([], True)
@@ -47,8 +48,8 @@ def test_a_logger_writes_through_it_even_what_is_wrong() -> None:
     kept = Kept()
     handler, logger = FoldingHandler(kept, clock=lambda: 0.0), logging.Logger("some")
     logger.addHandler(handler)
-    for _ in range(3):
+    for _ in range(FEW + 2):
         logger.info("one %s", "line")
     logger.info("two %d", "no number")
     handler.flush()
-    assert kept.lines == ["one line", "a line that can't be written: 'two %d'", "2 times more: one line"]
+    assert kept.lines == [*["one line"] * FEW, "a line that can't be written: 'two %d'", "2 times more: one line"]
