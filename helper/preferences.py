@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any, get_origin, get_type_hints
 
 from helper.files import Files
-from helper.http_proxy.setting import MAX_TEXT, HttpProxy
 from helper.settings import StateFolder
 from protocol.errors import NotSaved, UsageError
+from protocol.http_proxy import MAX_TEXT, HttpProxy
 from protocol.local_api import Preferences
 
 VERSION = 1

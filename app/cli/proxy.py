@@ -2,17 +2,17 @@
 
 import os
 import sys
-from urllib.parse import urlsplit
 
 from app.cli.connect import MAX_KEY_FILE, read_text
 from protocol.errors import UsageError
+from protocol.http_proxy import HttpProxy
 
 VARIABLE = "COVEY_PROXY_PASSWORD"
 HOW = f"Leave it out: you are asked for it, or give --proxy-password-file FILE or the environment variable {VARIABLE}."
 
 
 def settings_of(proxy: str | None, password_file: str | None) -> dict[str, object]:
-    """What to tell the helper; empty without --proxy. The helper checks the address.
+    """What to tell the helper; empty without --proxy.
 
     Raises UsageError, which repeats nothing that may be a password.
     """
@@ -20,14 +20,9 @@ def settings_of(proxy: str | None, password_file: str | None) -> dict[str, objec
         if password_file is not None:
             raise UsageError("The option --proxy-password-file says nothing without --proxy.")
         return {}
-    try:
-        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        user, has_password = parts.username, parts.password is not None
-    except ValueError:
-        raise UsageError("A proxy is named as http://HOST:PORT.") from None
-    if has_password:
-        raise UsageError("The password does not belong into --proxy: others on this machine can see it there.", HOW)
-    found: dict[str, object] = {"proxy": proxy}
+    named = _parsed(proxy) if proxy.strip() else None
+    user = named.user if named else ""
+    found: dict[str, object] = {"proxy": named.url if named else ""}
     if password_file is not None:
         found["proxy_password"] = _read(password_file)
     elif user and VARIABLE in os.environ:
@@ -35,6 +30,16 @@ def settings_of(proxy: str | None, password_file: str | None) -> dict[str, objec
     elif user and sys.stdin.isatty():
         found["proxy_password"] = _asked()
     return found
+
+
+def _parsed(text: str) -> HttpProxy:
+    try:
+        proxy = HttpProxy.parse(text)
+    except ValueError as error:
+        raise UsageError(f"The option --proxy can't be used: {error}.") from None
+    if proxy.password:
+        raise UsageError("The password does not belong into --proxy: others on this machine can see it there.", HOW)
+    return proxy
 
 
 def _read(source: str) -> str:

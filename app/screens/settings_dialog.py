@@ -1,7 +1,6 @@
 """Settings: this person's own and this machine's, checked before they are given out."""
 
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QIntValidator
@@ -11,6 +10,7 @@ from app.screens.dialogs import Dialog
 from app.screens.parts import ElidedText, Text
 from app.tray.names import one_line
 from app.tray.notices import Kind
+from protocol.http_proxy import HttpProxy
 from protocol.local_api import Preferences
 
 NOTICES = {
@@ -50,22 +50,16 @@ def read_number(text: str, allowed: range, what: str) -> int:
 
 def read_proxy(text: str, password: str) -> tuple[str, str]:
     """The address without a password, and the password, which people write into the address, too. Raises ValueError. Pure."""
-    text = text.strip()
     try:
-        parts = urlsplit(text if not text or "://" in text else f"http://{text}")
-        written, port = unquote(parts.password or ""), parts.port
+        proxy = HttpProxy.parse(text) if text.strip() else None
     except ValueError:
         raise ValueError(NO_PROXY) from None
-    is_more = parts.path not in ("", "/") or bool(parts.query or parts.fragment)  # such as the rest of a password with / in it
-    if text and (parts.scheme != "http" or not parts.hostname or port == 0 or is_more or not text.isprintable() or " " in text):
-        raise ValueError(NO_PROXY)
-    password = password or written
+    password = password or (proxy.password if proxy else "")
     if not password.isprintable():
         raise ValueError("The proxy's password is one line of text.")
-    if password and not parts.username:
+    if password and (proxy is None or not proxy.user):
         raise ValueError("A password for the proxy needs a user name: http://USER@HOST:PORT.")
-    user, at, place = parts.netloc.rpartition("@")
-    return (f"http://{user.partition(':')[0]}{at}{place}" if text else ""), password
+    return proxy.url if proxy else "", password
 
 
 class SettingsDialog(Dialog):

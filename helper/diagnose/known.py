@@ -13,11 +13,11 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from helper.diagnose.redaction import Known
-from helper.http_proxy.setting import HttpProxy
 from helper.peer.saved_session import passwords
 from helper.preferences import ASIDE
 from helper.saved_map import unpack
 from protocol.generated.management_pb2 import LoginResponse, NetbirdConfig, NetworkMap, SyncResponse
+from protocol.http_proxy import HttpProxy
 
 LONG_USER = 12  # characters; a shorter name of a TURN user is a word
 MAX_FILE = 32 * 1024 * 1024  # bytes

@@ -2,8 +2,8 @@
 
 import re
 
-from helper.http_proxy.setting import HttpProxy
 from protocol.errors import CoveyError, ProxyRefused, ServerUnreachable
+from protocol.http_proxy import HttpProxy
 from protocol.join_link import bracketed
 
 MAX_HEAD = 16 * 1024  # bytes, of all heads together; ours

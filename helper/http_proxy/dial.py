@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from helper.http_proxy.answer import Answer, refusal, request
-from helper.http_proxy.setting import HttpProxy
 from protocol.addresses import Address
+from protocol.http_proxy import HttpProxy
 from protocol.join_link import bracketed
 
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
 from helper.http_proxy.dial import Via, dial
-from helper.http_proxy.setting import HttpProxy
 from helper.names import look_up
 from protocol.addresses import Address
+from protocol.http_proxy import HttpProxy
 from protocol.join_link import bracketed
 
 log = logging.getLogger(__name__)

@@ -19,6 +19,8 @@ MORE = (
     "proxy:0",
 )
 
+pytestmark = pytest.mark.usefixtures("app")
+
 
 def test_settings_are_checked_before_they_are_saved() -> None:
     dialog, saved = SettingsDialog(), list[Values]()

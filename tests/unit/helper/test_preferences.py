@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helper.http_proxy.setting import HttpProxy
 from helper.preferences import DEFAULTS, PreferencesFile, changed
 from helper.settings import StateFolder
 from protocol.errors import NotSaved, UsageError
+from protocol.http_proxy import HttpProxy
 
 JSON = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.lists(st.integers(), max_size=2)
 

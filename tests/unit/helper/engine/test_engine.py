@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import pytest
 
 from helper.engine.engine import Engine, Options
-from helper.http_proxy.setting import HttpProxy
 from helper.http_proxy.way import WayOut
 from helper.settings import StateFolder
 from protocol.errors import ServerUnreachable
 from protocol.generated.management_pb2 import HostConfig, NetbirdConfig
+from protocol.http_proxy import HttpProxy
 from protocol.local_api import UpRequest
 from tests.unit.helper.clients.servers import closed_port
 from tests.unit.helper.engine.conftest import Machine, Server, in_state, started, token, until

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helper.http_proxy.answer import MAX_HEAD, Answer, refusal, request
-from helper.http_proxy.setting import HttpProxy
 from protocol.errors import CoveyError, ProxyRefused, ServerUnreachable
+from protocol.http_proxy import HttpProxy
 
 PROXY = HttpProxy("proxy", 3128)
 SIGNED_IN = HttpProxy("proxy", 3128, "alice", "hush")

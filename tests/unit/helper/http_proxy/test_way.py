@@ -9,7 +9,6 @@ import pytest
 from helper.clients import race as racing
 from helper.clients.dial import connect
 from helper.diagnose.server_checks import management
-from helper.http_proxy.setting import HttpProxy
 from helper.http_proxy.way import WayOut
 from helper.relay import connect as relaying
 from helper.relay.connect import connect_stream, resolve
@@ -19,6 +18,7 @@ from protocol.addresses import Address
 from protocol.errors import CoveyError, ProxyRefused, ServerUnreachable
 from protocol.generated.management_pb2 import Empty
 from protocol.generated.management_pb2_grpc import ManagementServiceStub
+from protocol.http_proxy import HttpProxy
 from protocol.join_link import ServerLocation
 from tests.support.http_proxy import ConnectProxy
 from tests.unit.helper.clients.servers import LOOPBACK, Management, certificate, closed_port, serving

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helper.http_proxy.setting import HttpProxy
+from protocol.http_proxy import HttpProxy
 
 
 @pytest.mark.parametrize(
