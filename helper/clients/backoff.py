@@ -10,6 +10,11 @@ STABLE = 2.0  # seconds that a stream must have lived: a server that takes one a
 RECENT = 5.0  # seconds for which a hurry holds: a stream in doubt has 3 s to prove itself
 
 
+def part_of_crowd(machines: int) -> float:
+    """How large a crowd so many machines are that come and go together: from 0 to 1."""
+    return min(machines / CROWD, 1.0)
+
+
 class Rng(Protocol):
     """What we ask of `random`, or of a `random.Random` with a seed."""
 
@@ -93,7 +98,7 @@ class Retry:
 
     def share_with(self, machines: int) -> None:
         """Say how many come back with us when the server ends all streams."""
-        self.backoff.spread = self._spread = SPREAD * min(machines / CROWD, 1.0)
+        self.backoff.spread = self._spread = SPREAD * part_of_crowd(machines)
 
     def hurry(self) -> None:
         """Try again at once, or as soon as the attempt under way or the stream that is open has ended; delays begin anew."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from helper.clients.backoff import CROWD, Retry
+from helper.clients.backoff import Retry, part_of_crowd
 from helper.relay.turn_core import KEEPALIVE_AFTER
 
 ENDING = 1.0  # seconds that a server which ends may still answer by UDP when its streams are gone; ours
@@ -35,7 +35,7 @@ class Comeback:
 
     def share_with(self, machines: int) -> None:
         """Say how many come and go with us."""
-        self._share = min(machines / CROWD, 1.0)
+        self._share = part_of_crowd(machines)
         for stream in self._streams:
             stream.retry.share_with(machines)
 
