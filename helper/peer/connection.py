@@ -50,7 +50,6 @@ from protocol.addresses import Address
 
 RESTART_AFTER = 0.3  # seconds without any path before ICE starts anew; ours
 HINT_EVERY = 10.0  # seconds between calls that waiting traffic brings about
-RENEW_EVERY = 1.0  # seconds between new sessions that the other side makes us begin
 UPKEEP = 100  # bytes between two looks at the counters: a keepalive is less, one ping is more
 
 
@@ -78,7 +77,7 @@ class PeerConnection:
         self.other = OtherSide()
         self._session_lives = False
         self._untold = False  # candidates changed while there was no signalling
-        self._renew_again_at = self._hint_again_at = now
+        self._hint_again_at = now
         self.calls = Calls(now, lazy=lazy)
         self._restart_at = float("inf")
         self._handshake = HandshakeWait(controlling=controlling)
@@ -199,11 +198,10 @@ class PeerConnection:
                 return []
             if self.session.remote is not None:
                 began_anew = stale or (description.about is None and is_offer)
-                if began_anew and now < self._renew_again_at:
+                if began_anew and not self.other.may_begin_anew(now):
                     return []  # it offers again
                 self.other.retire(self.session.remote)
                 if began_anew:  # so do we
-                    self._renew_again_at = now + RENEW_EVERY
                     actions += self._renew(now)
                 if description.device is None:
                     self._session_lives = False  # for all we know its WireGuard began anew, too
@@ -331,12 +329,12 @@ class PeerConnection:
         return [SessionChanged(self.sessions.ufrags), *self._ice(self.session, set_up, now)]
 
     def _restart(self, now: float, *, keep: bool = True) -> list[Action]:
-        """Begin a new session of our own accord and offer it."""
+        """Begin a new session of our own accord and offer it. One that nobody has answered yet is still good for that."""
         self.other.retire(self.session.remote)
         self.calls.afresh(now)
-        actions = self._renew(now, keep=keep)
-        if self.sessions.former is not None:  # its bases may be gone
-            actions += self._ice(self.sessions.former, self.sessions.former.agent.set_bases(set(self.view.bases), now), now)
+        actions = self._renew(now, keep=keep) if self.session.remote is not None or not keep else []
+        for one in self.sessions.all():  # bases may be gone
+            actions += self._ice(one, one.agent.set_bases(set(self.view.bases), now), now)
         return actions + (self._offer(now) if self._signal_up and not self.calls.asleep else [])
 
     def _offer(self, now: float) -> list[Action]:

@@ -8,6 +8,7 @@ from helper.peer.messages import Description, GoIdle, Goodbye, Trickle
 
 REMEMBERED = 8  # former sessions, and devices that said goodbye
 EARLY = 32  # candidates that came before the offer they belong to
+AT_ONCE, EVERY = 4, 1.0  # new sessions that it may make us begin: in a burst, and then one in so many seconds
 
 
 @dataclass(slots=True)
@@ -20,6 +21,7 @@ class OtherSide:
     farewell: Goodbye | GoIdle | None = None
     without_ice: bool = False
     _device: bytes | None = None
+    _begun_for: float = 0.0  # until when, by the clock, the sessions that it made us begin are paid for
     _retired: deque[bytes] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     _gone: deque[bytes] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     _early: deque[Trickle] = field(default_factory=lambda: deque(maxlen=EARLY))
@@ -38,6 +40,13 @@ class OtherSide:
         """Nothing of this session counts from now on."""
         if identity is not None:
             self._retired.append(identity)
+
+    def may_begin_anew(self, now: float) -> bool:
+        """Count a new session that makes us begin one, too; False if there were too many."""
+        if self._begun_for > now + (AT_ONCE - 1) * EVERY:
+            return False
+        self._begun_for = max(self._begun_for, now) + EVERY
+        return True
 
     def left(self, farewell: Goodbye | GoIdle) -> bool:
         """Take a farewell; False for one of another device than the present one: it came late and says nothing about this one."""

@@ -10,6 +10,7 @@ from helper.ice.binding import Credentials
 from helper.peer.connection import CHECKS_TIMEOUT
 from helper.peer.events import SendSignal, SignalChanged, Signalled, State
 from helper.peer.messages import Answer, Description, Offer, Trickle
+from helper.peer.other_side import AT_ONCE
 from tests.support.simulation import Host, World, meet
 
 KINDS = ("none", "cone", "port", "symmetric")
@@ -130,6 +131,40 @@ def test_a_lost_offer_of_a_new_address_is_made_again_though_the_former_session_f
     assert alice.connection.sessions.former is not None
 
     assert world.run(3, lambda: agreed(alice, bob, "direct") and alice.connection.sessions.former is None)
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.01, 0.03, 0.05, 0.1])
+def test_addresses_that_change_again_at_once_cost_no_second(pause: float) -> None:
+    world = World()
+    alice, bob = meet(world, "port", "port")
+    assert world.run(3, lambda: agreed(alice, bob, "direct"))
+    world.run(30)
+
+    for number in (77, 78, 79):
+        world.run(pause)
+        alice.ip = ipaddress.ip_address(f"10.0.1.{number}")
+        alice.mappings.clear()
+        alice.public = f"203.0.113.{number}"
+        alice.refresh(moved=True)
+
+    assert world.run(0.5, lambda: agreed(alice, bob, "direct") and alice.connection.sessions.former is None)
+
+
+def test_a_session_that_nobody_has_answered_is_offered_again_from_a_new_address() -> None:
+    world = World()
+    world.signal_is_up = False
+    alice, bob = meet(world, "port", "port")
+    alice.public = "203.0.113.99"
+    alice.mappings.clear()
+    alice.signalled.clear()
+    alice.refresh(moved=True)
+    (offer,) = (action.message for action in alice.signalled if isinstance(action, SendSignal))
+    assert isinstance(offer, Offer)
+    assert offer.description.credentials == alice.connection.session.agent.local
+    assert offer.description.candidates == alice.view().candidates
+    assert alice.connection.sessions.restarts == 0
+    world.signal_is_up = True
+    assert world.run(5, lambda: agreed(alice, bob, "direct"))
 
 
 def test_a_restarted_peer_gets_a_handshake_afresh() -> None:
@@ -254,13 +289,13 @@ def test_a_peer_that_does_without_ice_is_remembered_as_such() -> None:
     assert alice.connection.other.without_ice
 
 
-def test_a_flood_of_new_sessions_makes_us_begin_one_a_second_at_most() -> None:
+def test_a_flood_of_new_sessions_makes_us_begin_a_few_and_then_one_a_second() -> None:
     world = World()
     alice, _ = meet(world, "port", "port")
-    for number in range(200):
+    for number in range(1000):
         flood = Description(Credentials(f"ufrag{number}", "password"), number.to_bytes(5), device=b"d")
         alice.connection.handle(Signalled(Offer(flood)), world.now + number * 0.01)
-    assert alice.connection.sessions.restarts <= 3
+    assert alice.connection.sessions.restarts <= AT_ONCE + 10
 
 
 def test_other_candidates_are_offered_again_when_signalling_is_back() -> None:
