@@ -57,7 +57,8 @@ class PeerNotes:
         """A port search began or ended; returns the sentence about it."""
         if isinstance(event, SearchBegan):
             side = "many ports here for one there" if event.role is Role.MANY_SOCKETS else "one port here for many there"
-            sentence = f"A port search for a direct path to {self._name()} began: {side}, as one of the NATs is symmetric."
+            why = "as the port that one of the NATs gives us can't be known"
+            sentence = f"A port search for a direct path to {self._name()} began: {side}, {why}."
             self._note("path", sentence, role=event.role.name.lower())
             return sentence
         found = "found a" if event.is_found else "found no"

@@ -7,6 +7,9 @@
 
 Each side knows its own NAT only, from ICE's answers, so the one that knows its NAT to be symmetric asks, and the one that knows
 its port to be fixed agrees. Two symmetric NATs both ask: that ends it.
+
+A NAT whose port is fixed may still give another one towards this one peer: it keeps a mapping of an earlier address of ours, with
+the same port, alive by the very checks that the peer sends there. So whoever has moved asks, too, when nothing direct works.
 """
 
 import random
@@ -40,6 +43,7 @@ from helper.peer.messages import SearchPorts
 from protocol.addresses import Address
 
 START_AFTER = 0.3  # seconds of checks, or three round trips, that a direct path may take to show by itself
+OLD_MAPPING_AFTER = 5.0  # seconds of checks in vain after which a NAT that looks well may hold an old mapping of our port
 LOOK_AGAIN = (0.2, 10.0)  # seconds between two looks whether to search, least and most
 ASK_AGAIN = (1.0, 2.0, 2.0)  # seconds that we wait for an answer
 UNHEARD = (60.0, 600.0)  # seconds until we ask anew when there was none: doubling, up to
@@ -83,7 +87,7 @@ class Search:
         self._begun: deque[float] = deque(maxlen=BUDGET)
         self._found_at: float | None = None  # when the last search that found something did
         self._look_at = self._adopted_at = float("-inf")
-        self._needs_nothing = False
+        self._needs_nothing = self._has_moved = False
 
     @property
     def deadline(self) -> float:
@@ -163,6 +167,7 @@ class Search:
     def network_changed(self, now: float) -> None:
         """What is known about NATs is void."""
         self._begun.clear()
+        self._has_moved = True
         self._unheard, self._ask_from, self._look_at = 0, float("-inf"), now
 
     def close(self) -> list[SearchAction]:
@@ -220,15 +225,20 @@ class Search:
         if self._asked is not None:
             self._look_at = now + LOOK_AGAIN[0]
             asked, at = self._asked
-            if now - at > ASKED_COUNTS or not mapping.is_fixed:
+            if now - at > ASKED_COUNTS or not mapping.is_fixed or (self._asking and session.agent.controlling):
                 self._asked = None
                 self.both_symmetric = not mapping.is_fixed
             else:
                 return self._agree(asked, mapping, session, now)
-        if mapping.is_fixed or self.both_symmetric or not may_ask:
+        if self.both_symmetric or not may_ask or (mapping.is_fixed and not self._may_be_old(mapping, session, now)):
             self._stop_asking()
             return []
         return self._ask(mapping, session, now)
+
+    def _may_be_old(self, mapping: Mapping, session: IceSession, now: float) -> bool:
+        """Our NAT may have a mapping of our port towards this peer from before we moved."""
+        is_late = session.answered_at is not None and now >= session.answered_at + OLD_MAPPING_AFTER
+        return is_late and self._has_moved and all(r.address.ip != mapping.mapped.ip for r in session.agent.remotes)
 
     def _ask(self, mapping: Mapping, session: IceSession, now: float) -> list[SearchAction]:
         asking = self._asking
@@ -256,7 +266,7 @@ class Search:
     def _agree(self, asked: SearchPorts, mapping: Mapping, session: IceSession, now: float) -> list[SearchAction]:
         if not has_answered(session.agent, asked.address.ip) or not self._may_begin(now) or not self._begin(now):
             return []  # perhaps at the next look
-        self._asked = None
+        self._asked = self._asking = None
         _, check = session.agent.make_check(mapping.base)
         self._running = Probing(mapping.base, asked.address.ip, check, now + HEAD_START, self._rng)
         return [SearchBegan(Role.ONE_PORT), _message(Role.ONE_PORT, mapping, session)]

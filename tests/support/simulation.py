@@ -119,6 +119,7 @@ class Host:
     sockets: dict[int, int] = field(default_factory=dict)
     datagrams: int = 0  # that it sent directly
     octets: int = 0  # that it sent in all, with headers of IPv4 and UDP
+    taken: set[Address] = field(default_factory=set)  # towards these its NAT has given its port away
 
     def __post_init__(self) -> None:
         self.ip = ipaddress.ip_address(self.public if self.nat == "none" else self.address)
@@ -215,7 +216,7 @@ class Host:
     def mapped(self, destination: Address, local: int = PORT) -> Address:
         if self.nat == "none":
             return Address(self.ip, local)
-        symmetric = self.nat == "symmetric"
+        symmetric = self.nat == "symmetric" or (local == PORT and destination in self.taken)
         key = local, destination if symmetric else None
         port = self.mappings.get(key)
         while port is None:

@@ -1,5 +1,7 @@
 """Port searches between two pure cores, over simulated NATs on a virtual clock."""
 
+import ipaddress
+
 import pytest
 
 from helper.ice.port_search import PROBES, RATE, ROUNDS, SEARCHES, SOCKETS, Role, Slots
@@ -7,7 +9,7 @@ from helper.peer.events import SendSignal, State
 from helper.peer.messages import SearchPorts, from_body, to_body
 from helper.peer.search import BUDGET
 from protocol.addresses import Address
-from tests.support.simulation import Host, World, meet
+from tests.support.simulation import PORT, Host, World, meet
 
 
 def are_direct(*hosts: Host) -> bool:
@@ -52,6 +54,33 @@ def test_two_symmetric_nats_ask_no_more_than_once_each_until_one_of_them_changes
     world.run(300)
     assert len(asked(alice)) <= 1
     assert len(asked(bob)) <= 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("moved", [("alice",), ("bob",), ("alice", "bob")])
+def test_an_old_mapping_towards_the_peer_alone_is_passed_by_new_ports(moved: tuple[str, ...], seed: int) -> None:
+    world = World(seed=seed)
+    alice, bob = meet(world, "port", "port")
+    assert world.run(3, lambda: are_direct(alice, bob))
+    for host in (alice, bob):
+        if host.name in moved:
+            host.ip = ipaddress.ip_address("10.0.3.77")
+            host.mappings.clear()
+            host.taken = {host.peer.mapped(host.relayed), Address(host.peer.ip, PORT)}
+            host.refresh(moved=True)
+    assert world.run(5, lambda: are_relayed(alice, bob))
+    assert world.run(15, lambda: are_direct(alice, bob))
+    world.run(60)
+    assert are_direct(alice, bob)
+
+
+def test_who_never_moved_does_not_search_behind_a_firewall() -> None:
+    world = World()
+    world.only_relay = True
+    alice, bob = meet(world, "port", "port")
+    world.run(60)
+    assert are_relayed(alice, bob)
+    assert not alice.searches + bob.searches
 
 
 def test_a_search_in_vain_sends_no_more_than_it_may_and_leaves_nothing_open() -> None:
