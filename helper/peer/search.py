@@ -9,7 +9,7 @@ Each side knows its own NAT only, from ICE's answers, so the one that knows its 
 its port to be fixed agrees. Two symmetric NATs both ask: that ends it.
 
 A NAT whose port is fixed may still give another one towards this one peer: it keeps a mapping of an earlier address of ours, with
-the same port, alive by the very checks that the peer sends there. So whoever has moved asks, too, when nothing direct works.
+the same port, alive by the very checks that the peer sends there. So whoever has moved since the last direct path asks, too.
 """
 
 import random
@@ -217,6 +217,7 @@ class Search:
         self._look_at = max(begins, now + min(max((now - session.answered_at) / 4, LOOK_AGAIN[0]), LOOK_AGAIN[1]))
         self._needs_nothing = is_direct(session.agent)
         if self._needs_nothing:
+            self._has_moved = False
             self._stop_asking()
             return []
         mapping = own_mapping(session.agent, candidates)
@@ -236,7 +237,7 @@ class Search:
         return self._ask(mapping, session, now)
 
     def _may_be_old(self, mapping: Mapping, session: IceSession, now: float) -> bool:
-        """Our NAT may have a mapping of our port towards this peer from before we moved."""
+        """Our NAT may have a mapping of our port towards this peer from before we moved, which was after the last direct path."""
         is_late = session.answered_at is not None and now >= session.answered_at + OLD_MAPPING_AFTER
         return is_late and self._has_moved and all(r.address.ip != mapping.mapped.ip for r in session.agent.remotes)
 

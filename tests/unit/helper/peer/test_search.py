@@ -58,10 +58,18 @@ def test_two_symmetric_nats_ask_no_more_than_once_each_until_one_of_them_changes
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("moved", [("alice",), ("bob",), ("alice", "bob")])
-def test_an_old_mapping_towards_the_peer_alone_is_passed_by_new_ports(moved: tuple[str, ...], seed: int) -> None:
+@pytest.mark.parametrize("before", [(), ("alice",), ("bob",)])
+def test_an_old_mapping_towards_the_peer_alone_is_passed_by_new_ports(
+    before: tuple[str, ...], moved: tuple[str, ...], seed: int
+) -> None:
     world = World(seed=seed)
     alice, bob = meet(world, "port", "port")
     assert world.run(3, lambda: are_direct(alice, bob))
+    for host in (alice, bob):
+        if host.name in before:
+            host.refresh(moved=True)
+            world.run(30)
+    assert are_direct(alice, bob)
     for host in (alice, bob):
         if host.name in moved:
             host.ip = ipaddress.ip_address("10.0.3.77")
@@ -72,6 +80,8 @@ def test_an_old_mapping_towards_the_peer_alone_is_passed_by_new_ports(moved: tup
     assert world.run(15, lambda: are_direct(alice, bob))
     world.run(60)
     assert are_direct(alice, bob)
+    many = [host.name for host in (alice, bob) if host.searches[0].role is Role.MANY_SOCKETS]
+    assert many == [moved[0]]
 
 
 def test_who_never_moved_does_not_search_behind_a_firewall() -> None:
