@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from helper.clients.backoff import Backoff, Retry
 from helper.clients.signal import SignalClient
 from helper.engine.link import Link
-from helper.peer.messages import SignalMessage, from_body, to_body
+from helper.peer.messages import SESSION_LENGTH, SignalMessage, from_body, to_body
 from helper.recorder import Recorder
 from protocol.errors import CoveyError, ServerUnreachable
 from protocol.generated.signalexchange_pb2 import Body
@@ -155,5 +155,5 @@ class Signalling:
 
 def _named(body: Body) -> str:
     """What a message is, and whose sessions it is about: the sender's and the receiver's."""
-    sessions = [session.hex() or "none" for session in (body.sessionId, body.remoteSessionId)]
+    sessions = [session[:SESSION_LENGTH].hex() or "none" for session in (body.sessionId, body.remoteSessionId)]
     return f"{Body.Type.Name(body.type)} ({' -> '.join(sessions)})"
